@@ -9,6 +9,7 @@ import { openFileSystemBackend } from '../adapters/backend-fs/backend-fs.ts'
 import { parseObjectKey } from '../ports/backend.ts'
 import type { Store } from './interface.ts'
 import { createStore, openStore } from './open.ts'
+import { recoverStore } from './recover.ts'
 
 let folder = ''
 let made = 0
@@ -148,4 +149,30 @@ describe('the mirror of the log', () => {
     assert.deepEqual([pieces.at(-1)?.last, pieces.at(-1)?.hash], [events, head])
     await backend.close()
   })
+
+  const gone = (file: string): Promise<void> => rm(file)
+  const unreadable = (file: string): Promise<void> => writeFile(file, 'not a segment\n')
+  for (const [harm, at, doHarm] of [
+    ['one piece of it is gone', 1, gone],
+    ['its newest piece is gone', -1, gone],
+    ['its newest piece cannot be read', -1, unreadable],
+  ] as const) {
+    test(`is made whole by opening the store when ${harm}`, async () => {
+      const directory = await someStore()
+      for (const content of ['a', 'b', 'c']) {
+        await using store = await openStore(directory)
+        await push(store, content)
+      }
+      const [storeId = ''] = await readdir(join(directory, 'objects'))
+      const [logId = ''] = await readdir(join(directory, 'objects', storeId, 'log'))
+      const segments = join(directory, 'objects', storeId, 'log', logId)
+      await doHarm(join(segments, (await readdir(segments)).toSorted().at(at) ?? ''))
+      const store = await openStore(directory)
+      const events = await store.events.list({ limit: 1_000 })
+      await store.close()
+      await rm(join(directory, 'registry.db'))
+      const report = await recoverStore(directory)
+      assert.deepEqual([report.completeTo, report.head, report.lossy], [events.length, events.at(-1)?.hash, false], report.reasons.join('; '))
+    })
+  }
 })
