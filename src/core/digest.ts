@@ -1,28 +1,15 @@
 import { createHash, hash, type Hash } from 'node:crypto'
 import { Buffer } from 'node:buffer'
-import type { Brand } from './brand.ts'
+import { parseDigest, type Digest } from './digest-text.ts'
 import { DigestInvalidError } from './errors.ts'
 
-/** Names bytes: `sha256:<64 hex>` or `sha512:<128 hex>`, lower case (OCI image specification 1.1, descriptor.md "Digests"). */
-export type Digest = Brand<string, 'Digest'>
+export { parseDigest, type Digest } from './digest-text.ts'
 
 /** The algorithms understood. Everything the store names itself uses `sha256`. */
 export type DigestAlgorithm = 'sha256' | 'sha512'
 
 /** Length of a raw SHA-256 in bytes, the form in which the registry and the data plane keep digests. */
 export const SHA256_BYTES = 32
-
-const DIGEST_PATTERN = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
-
-/** Reads a digest. @throws DigestInvalidError when it is not lower-case `sha256:…` or `sha512:…` of the right length */
-export function parseDigest(text: string): Digest {
-  if (isDigest(text)) return text
-  throw new DigestInvalidError(`not a digest: ${JSON.stringify(text.slice(0, 160))} (expected sha256:<64 hex> or sha512:<128 hex>, lower case)`)
-}
-
-function isDigest(text: string): text is Digest {
-  return DIGEST_PATTERN.test(text)
-}
 
 /** The algorithm in front of the colon. */
 export function algorithmOf(digest: Digest): DigestAlgorithm {

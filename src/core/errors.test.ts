@@ -45,7 +45,16 @@ describe('the errors', () => {
 
   test('may go away by themselves only where nothing but the circumstances was wrong', () => {
     const retryable = codes.filter((code) => sample(code).retryable)
-    assert.deepEqual(retryable, ['storage_full', 'backend_failed', 'registry_busy', 'lease_lost', 'aborted'])
+    assert.deepEqual(retryable, [
+      'storage_full',
+      'backend_failed',
+      'registry_busy',
+      'lease_lost',
+      'idempotency_running',
+      'server_unreachable',
+      'overloaded',
+      'aborted',
+    ])
   })
 
   test('of a refused tree carry every entry, as a list and as detail', () => {

@@ -150,6 +150,66 @@ export class RegistryBusyError extends RetryableError {
 export class LeaseLostError extends RetryableError {
   readonly code = 'lease_lost'
 }
+/** Metadata does not fit the schema that the package names; every violation is in `detail.problems`. */
+export class MetadataInvalidError extends StoreError {
+  readonly code = 'metadata_invalid'
+}
+/** A position in the event log belongs to another log, or lies beyond its end. */
+export class CursorGoneError extends StoreError {
+  readonly code = 'cursor_gone'
+}
+/** An upload stands at another offset, or another writer took it over; `detail.offset` says where it stands. */
+export class OffsetConflictError extends StoreError {
+  readonly code = 'offset_conflict'
+}
+/** Nobody may do this without saying who they are, or the token is not known. */
+export class UnauthenticatedError extends StoreError {
+  readonly code = 'unauthenticated'
+}
+/** The caller may see this but not do it. */
+export class ForbiddenError extends StoreError {
+  readonly code = 'forbidden'
+}
+/** An idempotency key was used before by another request. */
+export class IdempotencyMismatchError extends StoreError {
+  readonly code = 'idempotency_mismatch'
+}
+/** The request of this idempotency key is still under way. */
+export class IdempotencyRunningError extends RetryableError {
+  readonly code = 'idempotency_running'
+}
+/** The server could not be reached, or the connection broke off. */
+export class ServerUnreachableError extends RetryableError {
+  readonly code = 'server_unreachable'
+}
+/** Too much is under way; nothing of this request was done. */
+export class OverloadedError extends RetryableError {
+  readonly code = 'overloaded'
+}
+/** Its retention still keeps a package, or a part of it; `detail` has the rule. */
+export class RetainedError extends StoreError {
+  readonly code = 'retained'
+}
+/** A hold keeps a package, or was asked for too late; `detail.holds` names what stands. */
+export class HeldError extends StoreError {
+  readonly code = 'held'
+}
+/** What is to be deleted needs the approval of a plan. */
+export class ApprovalRequiredError extends StoreError {
+  readonly code = 'approval_required'
+}
+/** What was asked for has been disposed of; the tombstone is in `detail`. */
+export class PurgedError extends StoreError {
+  readonly code = 'purged'
+}
+/** The package of this run was disposed of; a run id is used once for ever. */
+export class RunDisposedError extends StoreError {
+  readonly code = 'run_disposed'
+}
+/** The clock of the store cannot be trusted; nothing is deleted until an operator accepts it. */
+export class ClockSuspectError extends StoreError {
+  readonly code = 'clock_suspect'
+}
 /** The caller asked to stop. */
 export class AbortedError extends RetryableError {
   readonly code = 'aborted'
@@ -187,6 +247,21 @@ export type AnyStoreError =
   | BackendFailedError
   | RegistryBusyError
   | LeaseLostError
+  | MetadataInvalidError
+  | CursorGoneError
+  | OffsetConflictError
+  | UnauthenticatedError
+  | ForbiddenError
+  | IdempotencyMismatchError
+  | IdempotencyRunningError
+  | ServerUnreachableError
+  | OverloadedError
+  | RetainedError
+  | HeldError
+  | ApprovalRequiredError
+  | PurgedError
+  | RunDisposedError
+  | ClockSuspectError
   | AbortedError
   | ClosedError
 
@@ -221,6 +296,21 @@ export const errorClasses: { readonly [Code in ErrorCode]: abstract new (...para
   backend_failed: BackendFailedError,
   registry_busy: RegistryBusyError,
   lease_lost: LeaseLostError,
+  metadata_invalid: MetadataInvalidError,
+  cursor_gone: CursorGoneError,
+  offset_conflict: OffsetConflictError,
+  unauthenticated: UnauthenticatedError,
+  forbidden: ForbiddenError,
+  idempotency_mismatch: IdempotencyMismatchError,
+  idempotency_running: IdempotencyRunningError,
+  server_unreachable: ServerUnreachableError,
+  overloaded: OverloadedError,
+  retained: RetainedError,
+  held: HeldError,
+  approval_required: ApprovalRequiredError,
+  purged: PurgedError,
+  run_disposed: RunDisposedError,
+  clock_suspect: ClockSuspectError,
   aborted: AbortedError,
   closed: ClosedError,
 }

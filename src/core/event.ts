@@ -11,6 +11,8 @@ import { DocumentInvalidError, LimitExceededError, LogCorruptError } from './err
 export const EVENT_DATA_LIMIT = 65_536
 /** Names the encoding of a mirrored segment. */
 const SEGMENT_FORMAT = 'artifact-store.event-segment.v1'
+/** The one event before which time may stand still or go back: an operator says that the wall clock is right. */
+export const CLOCK_ACCEPTED = 'clock.accepted'
 /** What stands before the first event of a log: 32 zero bytes. */
 export const GENESIS_HASH: Uint8Array = new Uint8Array(32)
 

@@ -1,6 +1,6 @@
-import { Buffer } from 'node:buffer'
 import type { Brand } from './brand.ts'
-import { parseDigest, type Digest } from './digest.ts'
+import { utf8Length } from './bytes.ts'
+import { parseDigest, type Digest } from './digest-text.ts'
 import { InputInvalidError, NameInvalidError } from './errors.ts'
 import { isMediaTypeName } from './media-type.ts'
 
@@ -33,6 +33,13 @@ const TAG_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 const UUID_V7_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const TYPE_WORD_PATTERN = /^[a-z0-9][a-z0-9._+-]{0,63}$/
 
+/** How names are spelled, as sources of regular expressions: for documents. Lengths count, too. */
+export const nameSpelling: Readonly<Record<'repository' | 'tag' | 'packageId', string>> = {
+  repository: REPOSITORY_PATTERN.source,
+  tag: TAG_PATTERN.source,
+  packageId: UUID_V7_PATTERN.source,
+}
+
 /** The tenant of repositories whose name has one component. */
 const DEFAULT_TENANT: TenantName = parseTenantName('default')
 
@@ -45,8 +52,9 @@ export function parseRepositoryName(text: string): RepositoryName {
   )
 }
 
-function isRepositoryName(text: string): text is RepositoryName {
-  return REPOSITORY_PATTERN.test(text)
+/** Whether a text can be the name of a repository. */
+export function isRepositoryName(text: string): text is RepositoryName {
+  return text.length <= MAX_REPOSITORY_BYTES && REPOSITORY_PATTERN.test(text)
 }
 
 /** Reads a tag (OCI distribution specification 1.1.1, `<reference>` as a tag). @throws NameInvalidError */
@@ -105,7 +113,7 @@ export function parseReference(text: string): Reference {
 export function parseRunId(text: string): string {
   if (text === '') throw new InputInvalidError('run id is empty')
   if (!text.isWellFormed() || text.includes('\0')) throw new InputInvalidError('run id holds a NUL character or a lone surrogate')
-  if (Buffer.byteLength(text) > MAX_RUN_ID_BYTES) throw new InputInvalidError(`run id is longer than ${MAX_RUN_ID_BYTES} bytes`)
+  if (utf8Length(text) > MAX_RUN_ID_BYTES) throw new InputInvalidError(`run id is longer than ${MAX_RUN_ID_BYTES} bytes`)
   return text
 }
 

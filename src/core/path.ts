@@ -1,5 +1,5 @@
-import { Buffer } from 'node:buffer'
 import type { Brand } from './brand.ts'
+import { utf8Length } from './bytes.ts'
 import { InputInvalidError, PathInvalidError, type EntryProblem } from './errors.ts'
 
 /** A path inside a package: relative, `/` between components, valid (docs/format/package.md, "Paths"). Not normalised. */
@@ -47,11 +47,11 @@ export function pathProblem(text: string): string | undefined {
   if (!text.isWellFormed()) return 'is not valid Unicode (a surrogate stands alone)'
   if (text.startsWith('/')) return 'is absolute'
   // A UTF-16 unit is at most three bytes of UTF-8, so that most paths need no counting.
-  if (text.length * 3 > MAX_PATH_BYTES && Buffer.byteLength(text) > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`
+  if (text.length * 3 > MAX_PATH_BYTES && utf8Length(text) > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`
   for (const component of text.split('/')) {
     if (component === '') return 'has an empty component'
     if (component === '.' || component === '..') return `has a component "${component}"`
-    if (component.length * 3 > MAX_COMPONENT_BYTES && Buffer.byteLength(component) > MAX_COMPONENT_BYTES) {
+    if (component.length * 3 > MAX_COMPONENT_BYTES && utf8Length(component) > MAX_COMPONENT_BYTES) {
       return `has a component longer than ${MAX_COMPONENT_BYTES} bytes`
     }
   }

@@ -1,27 +1,41 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { addDuration, parseDuration } from './duration.ts'
 import { InputInvalidError } from './errors.ts'
-import { defaultRetentionClasses, findClass, resolvePolicy, type RetentionClass } from './retention.ts'
+import {
+  defaultRetentionClasses,
+  findClass,
+  isShorter,
+  parseRetentionClass,
+  resolvePolicy,
+  type RetentionClass,
+  type RetentionClassInput,
+} from './retention.ts'
 
 const cutoff = Date.parse('2026-11-24T09:00:00.250Z')
 const classes = defaultRetentionClasses
-const DAY_MS = 86_400_000
 
-/** How long the class of this name keeps, with "without end" as the longest of all. */
-function days(name: string): number {
-  return findClass(name, classes).durationDays ?? Number.POSITIVE_INFINITY
+/** When what is under the class of this name ends. */
+function end(name: string, from: number, known: readonly RetentionClass[] = classes): number {
+  const { duration } = findClass(name, known)
+  return duration === undefined ? Number.POSITIVE_INFINITY : addDuration(from, duration)
 }
+
+const made = (input: RetentionClassInput): RetentionClass => parseRetentionClass(input)
 
 describe('the classes that a store begins with', () => {
   test('are those of the interface, with their durations and what happens at the end', () => {
-    assert.deepEqual(classes, [
-      { name: 'transient', durationDays: 7, disposition: 'automatic' },
-      { name: 'raw-evidence', durationDays: 30, disposition: 'review' },
-      { name: 'summary-evidence', durationDays: 365, disposition: 'review' },
-      { name: 'release-evidence', durationDays: 2_555, disposition: 'review' },
-      { name: 'permanent-record', durationDays: undefined, disposition: 'keep' },
-    ])
+    assert.deepEqual(
+      classes.map(({ name, duration, disposition, mode, minimum }) => [name, duration, disposition, mode, minimum]),
+      [
+        ['transient', 'P7D', 'automatic', 'governance', undefined],
+        ['raw-evidence', 'P30D', 'review', 'governance', undefined],
+        ['summary-evidence', 'P365D', 'review', 'governance', undefined],
+        ['release-evidence', 'P2555D', 'review', 'governance', undefined],
+        ['permanent-record', undefined, 'keep', 'governance', undefined],
+      ],
+    )
   })
 
   test('are found by name, and an unknown name is answered with those there are', () => {
@@ -30,12 +44,62 @@ describe('the classes that a store begins with', () => {
   })
 })
 
+describe('a class of the operator', () => {
+  test('has a duration in days or of the calendar, a minimum, a mode and a disposition', () => {
+    assert.deepEqual(made({ name: 'tax', duration: 'P10Y', minimum: 'P18M', mode: 'compliance', disposition: 'review' }), {
+      name: 'tax',
+      duration: 'P10Y',
+      minimum: 'P1Y6M',
+      mode: 'compliance',
+      disposition: 'review',
+    })
+    assert.deepEqual(made({ name: 'ci', duration: 14, disposition: 'automatic' }), {
+      name: 'ci',
+      duration: 'P14D',
+      minimum: undefined,
+      mode: 'governance',
+      disposition: 'automatic',
+    })
+  })
+
+  test('that contradicts itself is refused', () => {
+    const bad: readonly RetentionClassInput[] = [
+      { name: 'A', duration: 1, disposition: 'review' },
+      { name: '', duration: 1, disposition: 'review' },
+      { name: 'x', disposition: 'review' },
+      { name: 'x', disposition: 'automatic' },
+      { name: 'x', duration: 1, disposition: 'keep' },
+      { name: 'x', disposition: 'keep', minimum: 3 },
+      { name: 'x', duration: 1, minimum: 2, disposition: 'review' },
+      { name: 'x', duration: 1, mode: 'none', disposition: 'review' },
+      { name: 'x', duration: 'ten years', disposition: 'review' },
+    ]
+    for (const input of bad) assert.throws(() => made(input), InputInvalidError, JSON.stringify(input))
+  })
+
+  test('is compared by when it ends, not by how it is written', () => {
+    const [days, months, years] = [
+      made({ name: 'days', duration: 365, disposition: 'review' }),
+      made({ name: 'months', duration: 'P11M', disposition: 'review' }),
+      made({ name: 'years', duration: 'P2Y', disposition: 'review' }),
+    ]
+    assert.ok(isShorter(months, days))
+    assert.ok(isShorter(days, years))
+    assert.ok(!isShorter(findClass('permanent-record', classes), years))
+    assert.ok(!isShorter(days, days))
+  })
+})
+
 describe('what holds for bytes under several classes', () => {
-  test('nothing asked for and nothing set: no class, no mode, no expiry', () => {
+  test('nothing asked for and nothing set: no class, no mode, no expiry, and deletion on request', () => {
     assert.deepEqual(resolvePolicy([], { classes, cutoff }), {
       retentionClass: undefined,
+      duration: undefined,
       durationDays: undefined,
       mode: 'none',
+      ending: 'request',
+      cutoffAt: cutoff,
+      minimumAt: undefined,
       expiresAt: undefined,
     })
   })
@@ -44,15 +108,28 @@ describe('what holds for bytes under several classes', () => {
     const facts = resolvePolicy(['raw-evidence'], { classes, cutoff })
     assert.deepEqual(facts, {
       retentionClass: 'raw-evidence',
+      duration: 'P30D',
       durationDays: 30,
       mode: 'governance',
+      ending: 'review',
+      cutoffAt: cutoff,
+      minimumAt: undefined,
       expiresAt: Date.parse('2026-12-24T09:00:00.250Z'),
     })
   })
 
+  test('a class of calendar months ends on the last day of a shorter month', () => {
+    const known = [...classes, made({ name: 'quarter', duration: 'P3M', disposition: 'review' })]
+    const facts = resolvePolicy(['quarter'], { classes: known, cutoff: Date.parse('2026-11-30T09:00:00.250Z') })
+    assert.deepEqual([facts.durationDays, facts.expiresAt], [undefined, Date.parse('2027-02-28T09:00:00.250Z')])
+  })
+
   test('a class without end has a name and no expiry', () => {
     const facts = resolvePolicy(['transient', 'permanent-record'], { classes, cutoff })
-    assert.deepEqual(facts, { retentionClass: 'permanent-record', durationDays: undefined, mode: 'governance', expiresAt: undefined })
+    assert.deepEqual(
+      [facts.retentionClass, facts.duration, facts.mode, facts.ending, facts.expiresAt],
+      ['permanent-record', undefined, 'governance', 'keep', undefined],
+    )
   })
 
   test("the repository's default stands in only where nothing was asked for", () => {
@@ -69,8 +146,26 @@ describe('what holds for bytes under several classes', () => {
     assert.equal(resolvePolicy([], { ...context, defaultClass: 'transient' }).retentionClass, 'summary-evidence')
   })
 
+  test("the repository's minimum is also what shortening cannot undercut, and its mode binds", () => {
+    const strict = made({ name: 'strict', duration: 'P1Y', mode: 'compliance', disposition: 'review' })
+    const facts = resolvePolicy(['release-evidence'], { classes: [...classes, strict], cutoff, minimumClass: 'strict' })
+    assert.deepEqual(
+      [facts.retentionClass, facts.mode, facts.minimumAt],
+      ['release-evidence', 'compliance', addDuration(cutoff, parseDuration('P1Y'))],
+    )
+  })
+
+  test('of several minimums the longest counts', () => {
+    const known = [
+      made({ name: 'short', duration: 10, minimum: 5, disposition: 'review' }),
+      made({ name: 'long', duration: 20, minimum: 2, disposition: 'review' }),
+    ]
+    const facts = resolvePolicy(['short', 'long'], { classes: known, cutoff })
+    assert.deepEqual([facts.retentionClass, facts.minimumAt], ['long', addDuration(cutoff, parseDuration(5))])
+  })
+
   test('of classes of equal length the one that was asked for first gives the name', () => {
-    const twins: readonly RetentionClass[] = [...classes, { name: 'month', durationDays: 30, disposition: 'automatic' }]
+    const twins: readonly RetentionClass[] = [...classes, made({ name: 'month', duration: 30, disposition: 'automatic' })]
     assert.equal(resolvePolicy(['raw-evidence', 'month'], { classes: twins, cutoff }).retentionClass, 'raw-evidence')
     assert.equal(resolvePolicy(['month', 'raw-evidence'], { classes: twins, cutoff }).retentionClass, 'month')
     assert.equal(resolvePolicy(['month'], { classes: twins, cutoff, minimumClass: 'raw-evidence' }).retentionClass, 'month')
@@ -96,14 +191,13 @@ describe('what holds for bytes under several classes', () => {
           const facts = resolvePolicy(names, context)
           const floor = minimumClass === undefined ? [] : [minimumClass]
           const fallback = names.length === 0 && defaultClass !== undefined ? [defaultClass] : []
-          const expected = Math.max(0, ...[...names, ...floor, ...fallback].map(days))
-          if (facts.retentionClass === undefined) assert.equal(expected, 0)
-          else assert.equal(days(facts.retentionClass), expected)
-          const expiry = expected === 0 || expected === Number.POSITIVE_INFINITY ? undefined : at + expected * DAY_MS
-          assert.equal(facts.expiresAt, expiry)
-          assert.equal(facts.mode, expected === 0 ? 'none' : 'governance')
+          const ends = [...names, ...floor, ...fallback].map((known) => end(known, at))
+          const expected = ends.length === 0 ? undefined : Math.max(...ends)
+          assert.equal(facts.expiresAt, expected === Number.POSITIVE_INFINITY ? undefined : expected)
+          assert.equal(facts.mode, expected === undefined ? 'none' : 'governance')
+          if (facts.retentionClass !== undefined) assert.equal(end(facts.retentionClass, at), expected)
           const reversed = resolvePolicy(names.toReversed(), context)
-          assert.deepEqual([reversed.durationDays, reversed.expiresAt], [facts.durationDays, facts.expiresAt])
+          assert.deepEqual([reversed.duration, reversed.expiresAt], [facts.duration, facts.expiresAt])
         },
       ),
     )

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import { utf8Length } from './bytes.ts'
 import type { EntryProblem } from './errors.ts'
 import type { FilePath } from './path.ts'
 
@@ -19,7 +19,7 @@ export function checkSymlink(path: FilePath, target: string): string | undefined
   if (target === '') return 'has an empty target'
   if (target.includes('\0')) return 'has a NUL character in its target'
   if (!target.isWellFormed()) return 'has a target that is not valid Unicode'
-  if (Buffer.byteLength(target) > MAX_SYMLINK_TARGET_BYTES) return `has a target longer than ${MAX_SYMLINK_TARGET_BYTES} bytes`
+  if (utf8Length(target) > MAX_SYMLINK_TARGET_BYTES) return `has a target longer than ${MAX_SYMLINK_TARGET_BYTES} bytes`
   if (target.startsWith('/')) return 'has an absolute target'
   let depth = path.split('/').length - 1
   for (const component of stepsOf(target)) {

@@ -4,5 +4,11 @@ export interface Clock {
   now(): number
 }
 
+/** A clock that also counts what passes, whatever is done to the wall clock. */
+export interface SteadyClock extends Clock {
+  /** Milliseconds since some beginning; never jumps and never runs backwards. */
+  monotonic(): number
+}
+
 /** The machine's own clock. */
-export const systemClock: Clock = { now: () => Date.now() }
+export const systemClock: SteadyClock = { now: () => Date.now(), monotonic: () => performance.now() }

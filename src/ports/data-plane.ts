@@ -25,6 +25,8 @@ export interface DataPlaneHost {
   allocate(kind: ObjectKind): Promise<Allocation>
   /** Tells that a pack got its table of contents and is durable as it stands: nothing will be appended. Sizes in bytes. */
   sealed(objectId: number, facts: { readonly size: number; readonly entries: number }): Promise<void>
+  /** Tells that an object that was allocated is not needed after all: nothing in it will be named. */
+  dropped(objectId: number): Promise<void>
   /** Tells that a flush failed (final) or the space ran out (not final); the store goes read-only on the first. */
   failed(error: StoreError): void
 }
@@ -100,10 +102,55 @@ export interface ChunkLocation {
 /** A blob to read: its chunks in order. */
 export type BlobLocation = readonly ChunkLocation[]
 
+/** A chunk as a recipe names it. `size` in bytes. */
+export interface RecipeChunk {
+  readonly digest: Uint8Array
+  readonly size: number
+}
+
+/** Of which chunks, in order, a blob is composed. */
+export interface Recipe {
+  readonly digest: Uint8Array
+  readonly size: number
+  /** How many chunks there are. */
+  readonly count: number
+  readonly chunks: AsyncIterable<RecipeChunk> | Iterable<RecipeChunk>
+}
+
 /** What `verify` found out about one chunk. */
 export interface Verified {
   readonly index: number
   readonly problem?: StoreError
+}
+
+/** An entry of a pack: the bytes of a chunk or a manifest, or a record that says where a blob lies or of what it is composed. */
+export interface PackedEntry {
+  readonly kind: ContentKind | 'placement' | 'recipe'
+  /** Of the bytes; of records, of the blob they are about. */
+  readonly digest: Uint8Array
+  /** Length of the bytes, decoded. */
+  readonly size: number
+  readonly offset: number
+  readonly storedLength: number
+  readonly codec: Codec
+  /** The object that a placement tells of. */
+  readonly object?: ObjectKey
+}
+
+/** What is in a pack. `damage`: ranges that cannot be understood. */
+export interface PackContents {
+  /** Bytes: of the object if it is complete, else up to the end of its last entry. */
+  readonly size: number
+  /** It ends in its table of contents. */
+  readonly isComplete: boolean
+  readonly entries: readonly PackedEntry[]
+  readonly damage: readonly { readonly start: number; readonly end: number }[]
+}
+
+/** An entry, and where there is a durable copy of it now. */
+export interface MovedEntry {
+  readonly entry: PackedEntry
+  readonly placement: Placement
 }
 
 /** The verbs. Errors of reading are `DamagedError` (with the digest in `detail`), `ObjectMissingError` or `BackendFailedError`. */
@@ -117,7 +164,15 @@ export interface DataPlane {
     items: AsyncIterable<IngestItem> | Iterable<IngestItem>,
     options: { readonly resolve: Resolve; readonly signal?: AbortSignal },
   ): AsyncIterable<readonly Ingested[]>
-  /** Streams bytes `start` (inclusive) to `end` (exclusive) of a blob; every piece was checked before it is yielded. Pieces are at most 2 MiB. */
+  /**
+   * Writes down of which chunks a blob is composed, so that a lost registry is rebuilt from it; durable when it resolves.
+   * @returns the objects it lies in, whose ownership the commit that uses the recipe checks
+   */
+  recordRecipe(recipe: Recipe): Promise<readonly number[]>
+  /**
+   * Streams bytes `start` (inclusive) to `end` (exclusive) of a blob; every piece was checked before it is yielded. Pieces are at most 2 MiB and belong
+   * to the caller.
+   */
   read(blob: BlobLocation, range?: { readonly start?: number; readonly end?: number; readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Reads many blobs of one chunk each (at most 2 MiB), neighbours in one object together. Out of order; each exactly once. */
   readMany(
@@ -126,6 +181,16 @@ export interface DataPlane {
   ): AsyncIterable<{ readonly index: number; readonly bytes: Uint8Array } | { readonly index: number; readonly error: StoreError }>
   /** Re-reads chunks whole and compares digests, in the order in which they lie. Out of order; each exactly once. */
   verify(chunks: readonly ChunkLocation[], options?: { readonly signal?: AbortSignal }): AsyncIterable<Verified>
+  /**
+   * Lists what is in a pack: by its table of contents where there is one, else by reading all of it.
+   * @throws ObjectMissingError; VersionUnsupportedError when something in it is a newer release's
+   */
+  contents(pack: ObjectKey): Promise<PackContents>
+  /**
+   * Copies entries of a pack, as they are stored, into packs of this writer. Each is checked before. Yields durable batches in order of offsets.
+   * @throws DamagedError for the first one that is not what it was; nothing of it is copied
+   */
+  compact(pack: ObjectKey, entries: readonly PackedEntry[], options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly MovedEntry[]>
   /** Removes objects that the store has condemned; resolves when the backend confirms each. */
   delete(keys: readonly ObjectKey[]): Promise<void>
   /**
@@ -133,6 +198,8 @@ export interface DataPlane {
    * next goes into a new one.
    */
   abandon(): Promise<void>
+  /** Ends the open pack, if it holds anything, in good order; what comes next goes into a new one. */
+  seal(): Promise<void>
   /** Seals the open pack, if it holds anything, and stops. */
   close(): Promise<void>
 }
