@@ -1,5 +1,8 @@
 import { type SqlBool, sql } from 'kysely'
 import type { Codec, ObjectKind, Placement } from '../ports/data-plane.ts'
+import { dropRecipe, reviveComposed } from './composed.ts'
+import { condemnObject } from './condemned-objects.ts'
+import { insertCondemnedCopy } from './condemned.ts'
 import { countDeadBytes, DEFAULT_DOMAIN } from './objects.ts'
 import { statement, type Session } from './statement.ts'
 import { chunkCodec, chunkState, objectKind } from './tables.ts'
@@ -9,6 +12,10 @@ const SEGMENT_BYTES = 4_096
 
 /** Spelled out as the unique index has it, not with parameters, so that the index applies. */
 const notCondemned = sql<SqlBool>`chunks.state < 2`
+
+/** Whether a blob was composed of others, and whether others are composed of it: 0 or 1. */
+const hasRecipe = sql<number>`case when exists (select 1 from recipes where recipes.blob_id = chunks.id) then 1 else 0 end`
+const isPart = sql<number>`case when exists (select 1 from recipes where recipes.chunk_id = chunks.id) then 1 else 0 end`
 
 /** What {@link placeOf} reads. */
 export const placeColumns = [
@@ -48,7 +55,8 @@ const insertChunk = statement<{ digest: Uint8Array; size: number; object: number
         verified_at: null,
         created_at: now,
       })
-      // A damaged row heals by the same bytes arriving again; everything that holds it is whole again. Its old place stays in quarantine.
+      // A damaged row heals by the same bytes arriving again; everything that holds it is whole again. Its old place stays in quarantine. A blob
+      // that was composed of others gets a place of its own, so that it can be a part itself.
       .onConflict((conflict) =>
         conflict
           .columns(['digest', 'domain'])
@@ -61,9 +69,9 @@ const insertChunk = statement<{ digest: Uint8Array; size: number; object: number
             codec: p('codec'),
             state: chunkState.live,
           })
-          .where('chunks.state', '=', chunkState.damaged),
+          .where((eb) => eb.or([eb('chunks.state', '=', chunkState.damaged), eb('chunks.object_id', 'is', null)])),
       )
-      .returning('id'),
+      .returning(['id', hasRecipe.as('hasRecipe'), isPart.as('isPart')]),
 )
 const insertChecksums = statement<{ chunk: number; segment: number; crcs: Uint8Array }>()((p, db) =>
   db
@@ -95,6 +103,12 @@ export async function findLiveChunk(session: Session, digest: Uint8Array): Promi
   return session.get(findLive, { digest })
 }
 
+/** The same, but only what lies in an object itself: a part of a blob is not composed of others. */
+export async function findPlacedChunk(session: Session, digest: Uint8Array): Promise<LiveChunk | undefined> {
+  const live = await session.get(findLive, { digest })
+  return typeof live?.object_id === 'number' ? { id: live.id, size: live.size } : undefined
+}
+
 /**
  * Names durable bytes, or finds that another writer named the same bytes first (then these are dead). The caller has checked that it owns the object.
  * @returns the id of the live row
@@ -103,17 +117,32 @@ export async function nameChunk(session: Session, digest: Uint8Array, size: numb
   const { objectId: object, offset, storedLength: stored } = placement
   const inserted = await session.returning(insertChunk, { digest, size, object, offset, stored, codec: chunkCodec[placement.codec] })
   if (inserted === undefined) {
-    const live = await session.get(findLive, { digest })
+    const live = await findNamedFirst(session, digest, size, placement)
     if (live === undefined) throw new TypeError('a chunk is neither new nor live')
-    const isSamePlace = live.object_id === object && live.offset === offset
-    if (!isSamePlace) await countDeadBytes(session, object, stored)
-    return live.id
+    return live
   }
+  if (inserted.hasRecipe === 1) await dropRecipe(session, inserted.id)
+  if (inserted.isPart === 1) await reviveComposed(session, inserted.id)
   for (let segment = 0; placement.checksums !== undefined && segment * SEGMENT_BYTES < placement.checksums.length; segment += 1) {
     const crcs = placement.checksums.subarray(segment * SEGMENT_BYTES, (segment + 1) * SEGMENT_BYTES)
     await session.run(insertChecksums, { chunk: inserted.id, segment, crcs })
   }
   return inserted.id
+}
+
+/**
+ * Finds the live row of durable bytes that another writer (or this one, earlier) named first. If they lie elsewhere, this copy is known of as dead from
+ * the start; a whole object is nothing else, and goes.
+ */
+export async function findNamedFirst(session: Session, digest: Uint8Array, size: number, placement: Placement): Promise<number | undefined> {
+  const live = await session.get(findLive, { digest })
+  const { objectId: object, offset, storedLength: stored } = placement
+  if (live === undefined || (live.object_id === object && live.offset === offset)) return live?.id
+  const copy = { digest, size, object, offset, stored, codec: chunkCodec[placement.codec] }
+  if (placement.kind === 'pack') {
+    if (await insertCondemnedCopy(session, copy, null)) await countDeadBytes(session, object, stored)
+  } else if (await condemnObject(session, object)) await insertCondemnedCopy(session, copy, null)
+  return live.id
 }
 
 /** Where a blob lies. `key` undefined: it is composed of other chunks. */

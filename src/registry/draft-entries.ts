@@ -97,6 +97,14 @@ const findEntry = statement<{ draft: number; path: FilePath }>()((p, db) =>
     .where('draft_id', '=', p('draft'))
     .where('path', '=', p('path')),
 )
+const totals = statement<{ draft: number }>()((p, db) =>
+  db
+    .selectFrom('draft_entries')
+    .select((eb) => [eb.fn.countAll<number>().as('count'), sql<number>`coalesce(sum(size), 0)`.as('size')])
+    .where('draft_id', '=', p('draft'))
+    // Links and directories have an index of their own, and are few; this reads the table in its order.
+    .where(sql<SqlBool>`+kind = ${sql.lit(entryKind.file)}`),
+)
 const deletePage = statement<{ draft: number; to: FilePath }>()((p, db) =>
   db.deleteFrom('draft_entries').where('draft_id', '=', p('draft')).where('path', '<=', p('to')),
 )
@@ -188,6 +196,11 @@ export async function getEntry(
   path: FilePath,
 ): Promise<{ readonly kind: number; readonly size: number; readonly digest: Uint8Array | null } | undefined> {
   return session.get(findEntry, { draft, path })
+}
+
+/** Files of an open package and their bytes. Costs a step a file. */
+export async function sumFiles(session: Session, draft: number): Promise<{ readonly count: number; readonly size: number }> {
+  return (await session.get(totals, { draft })) ?? { count: 0, size: 0 }
 }
 
 /** Deletes up to `limit` entries. @returns how many; 0: none left */

@@ -53,6 +53,31 @@ const listEnded = statement<{ limit: number }>()((p, db) =>
   db.selectFrom('drafts').select(['id', 'uuid']).where('state', '=', draftState.ended).orderBy('id').limit(p('limit')),
 )
 
+const expired = statement<{ age: number; limit: number }>()((p, db, { now }) =>
+  db
+    .selectFrom('drafts')
+    .select(['id', 'uuid'])
+    .where((eb) => eb('touched_at', '<', eb(now, '-', p('age'))))
+    .where('state', '<', draftState.ended)
+    .orderBy('touched_at')
+    .limit(p('limit')),
+)
+const expiredCount = statement<{ age: number }>()((p, db, { now }) =>
+  db
+    .selectFrom('drafts')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where((eb) => eb('touched_at', '<', eb(now, '-', p('age'))))
+    .where('state', '<', draftState.ended),
+)
+const endExpired = statement<{ id: number; age: number }>()((p, db, { now }) =>
+  db
+    .updateTable('drafts')
+    .set({ state: draftState.ended, run_id: null, touched_at: now })
+    .where('id', '=', p('id'))
+    .where('state', '<', draftState.ended)
+    .where((eb) => eb('touched_at', '<', eb(now, '-', p('age')))),
+)
+
 const draftColumns = [
   'drafts.id',
   'drafts.uuid',
@@ -97,9 +122,10 @@ export async function findDraftByRun(session: Session, repository: number, run: 
   return session.get(findByRun, { repository, run })
 }
 
-/** Whether more content may be added: neither gone nor being sealed. */
+/** Whether more content may be added: neither gone nor being sealed. What is staged may be added to as well. */
 export async function isDraftOpen(session: Session, id: number): Promise<boolean> {
-  return (await session.get(readState, { id }))?.state === draftState.open
+  const state = (await session.get(readState, { id }))?.state
+  return state === draftState.open || state === draftState.staging
 }
 
 /** Says that an open package is still wanted. */
@@ -126,6 +152,25 @@ export async function reopenDraft(session: Session, id: number): Promise<void> {
 /** Ends a draft: it is no longer there for anybody, and its rows are cleared away in batches. Its run id is free for the package. */
 export async function markDraftEnded(session: Session, id: number): Promise<void> {
   await session.run(endDraft, { id })
+}
+
+/** Open packages that nobody touched for `age` milliseconds, on the database's clock (I8). */
+export async function listExpiredDrafts(
+  session: Session,
+  age: number,
+  limit: number,
+): Promise<readonly { readonly id: number; readonly uuid: PackageId }[]> {
+  return session.all(expired, { age, limit })
+}
+
+/** How many there are. */
+export async function countExpiredDrafts(session: Session, age: number): Promise<number> {
+  return (await session.get(expiredCount, { age }))?.count ?? 0
+}
+
+/** Ends an expired draft. @returns false when it was touched meanwhile, or is gone */
+export async function endExpiredDraft(session: Session, id: number, age: number): Promise<boolean> {
+  return (await session.run(endExpired, { id, age })) > 0
 }
 
 /** The last row goes when all others have gone. */

@@ -1,8 +1,10 @@
 import { type SqlBool, sql } from 'kysely'
 import { statement, type Session } from './statement.ts'
-import { draftState, objectState } from './tables.ts'
+import { chunkState, draftState, objectState, uploadState } from './tables.ts'
 
 /** Read-only queries about the state of the physical tables, for whoever examines a store. None of them decides anything. */
+
+const isEnded = sql<SqlBool>`state = ${sql.lit(uploadState.ended)}`
 
 const readLeases = statement<{ limit: number }>()((p, db, { now }) =>
   db
@@ -31,10 +33,12 @@ const pageByKey = statement<{ after: string; limit: number }>()((p, db) =>
       'objects.key',
       'objects.state',
       'objects.size',
+      'objects.entries',
       eb
         .selectFrom('chunks')
         .select((of) => of('chunks.offset', '+', of.ref('chunks.stored_length')).as('end'))
         .whereRef('chunks.object_id', '=', 'objects.id')
+        .where('chunks.state', '<>', chunkState.condemned)
         .orderBy('chunks.offset', 'desc')
         .limit(1)
         .as('named_to'),
@@ -49,6 +53,18 @@ const readDrafts = statement<object>()((_p, db) =>
     .selectFrom('drafts')
     .select((eb) => ['state', eb.fn.countAll<number>().as('count'), eb.fn.min('touched_at').as('oldest')])
     .groupBy('state'),
+)
+const readUploads = statement<object>()((_p, db, { now }) =>
+  db.selectFrom('uploads').select((eb) => {
+    const count = (condition: typeof isEnded): ReturnType<typeof sql<number>> => sql`coalesce(sum(case when ${condition} then 1 else 0 end), 0)`
+    const isExpired = eb('expires_at', '<=', now)
+    return [
+      count(sql`state = ${sql.lit(uploadState.open)} and not ${isExpired}`).as('open'),
+      count(sql`state = ${sql.lit(uploadState.complete)} and not ${isExpired}`).as('complete'),
+      count(sql`state < ${sql.lit(uploadState.ended)} and ${isExpired}`).as('expired'),
+      count(isEnded).as('ended'),
+    ]
+  }),
 )
 const readReviews = statement<object>()((_p, db) =>
   db.selectFrom('reviews').select((eb) => [eb.fn.countAll<number>().as('count'), eb.fn.min('queued_at').as('oldest')]),
@@ -115,11 +131,15 @@ export async function listAbandoned(session: Session, limit: number): Promise<re
   return session.all(unfinished, { limit })
 }
 
-/** An object as the registry has it. `size` 0: not known. `named_to`: no row names a byte behind this offset; null: no row names any. */
+/**
+ * An object as the registry has it. `size` 0: not known. `entries` 0: `size` is that of what is known in it, and there may be more. `named_to`: nothing
+ * needs a byte behind this offset; null: nothing needs any.
+ */
 export interface ObjectState {
   readonly key: string
   readonly state: number
   readonly size: number
+  readonly entries: number
   readonly named_to: number | null
 }
 
@@ -146,13 +166,28 @@ export interface DraftCounts {
 export async function countDrafts(session: Session): Promise<DraftCounts> {
   const rows = await session.all(readDrafts, {})
   const count = (state: number): number => rows.find((row) => row.state === state)?.count ?? 0
-  const oldest = rows.filter((row) => row.state !== draftState.ended).map((row) => row.oldest ?? Infinity)
+  const oldest = rows.filter((row) => row.state < draftState.ended).map((row) => row.oldest ?? Infinity)
   return {
     open: count(draftState.open),
     sealing: count(draftState.sealing),
     ended: count(draftState.ended),
     oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
   }
+}
+
+/** Uploads by what they are doing; those that nobody touched for too long count as `expired` alone. */
+export interface UploadCounts {
+  readonly open: number
+  readonly complete: number
+  readonly expired: number
+  /** Ended, but not cleared away yet. */
+  readonly ended: number
+}
+
+/** How many uploads there are. */
+export async function countUploads(session: Session): Promise<UploadCounts> {
+  const row = await session.get(readUploads, {})
+  return row ?? { open: 0, complete: 0, expired: 0, ended: 0 }
 }
 
 /** How much waits for the collector's review, and since when (UTC ms). */

@@ -32,6 +32,10 @@ const readExpired = statement<{ limit: number }>()((p, db, { now }) =>
   db.selectFrom('leases').selectAll().where('name', 'is', null).where('expires_at', '<', now).orderBy('id').limit(p('limit')),
 )
 
+const readExpiredNamed = statement<{ limit: number }>()((p, db, { now }) =>
+  db.selectFrom('leases').select('id').where('name', 'is not', null).where('expires_at', '<', now).orderBy('id').limit(p('limit')),
+)
+
 /** Takes a lease for `owner` (a UUID of this process's session). `ttl` in milliseconds, on the database's clock (I8). */
 export async function acquireLease(session: Session, owner: string, ttl: number): Promise<number> {
   const row = await session.returning(insertLease, { owner, name: null, ttl })
@@ -63,6 +67,11 @@ export async function releaseLease(session: Session, id: number, owner: string):
 /** Writers' leases that ran out, for the reaper. */
 export async function listExpiredLeases(session: Session, limit: number): Promise<readonly { readonly id: number; readonly owner: string }[]> {
   return session.all(readExpired, { limit })
+}
+
+/** Jobs and other named leases that ran out, for the reaper. */
+export async function listExpiredNamedLeases(session: Session, limit: number): Promise<readonly number[]> {
+  return (await session.all(readExpiredNamed, { limit })).map(({ id }) => id)
 }
 
 /** Removes a lease that has run out, on the database's clock (I8). @returns false when it was renewed or is gone */

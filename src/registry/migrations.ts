@@ -1,11 +1,9 @@
-import { type Kysely, sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import { VersionUnsupportedError } from '../core/errors.ts'
 import type { BoundQuery, Connection, Dialect } from './dialect.ts'
-import type { Tables } from './tables.ts'
-
-interface Compiled {
-  compile(): { readonly sql: string; readonly parameters: readonly unknown[] }
-}
+import { logicalTables } from './package-schema.ts'
+import { retentionTables } from './retention-schema.ts'
+import { cluster, type Compiled, notNull, zero } from './schema-column.ts'
 
 /** The statements of each schema version, in order. A version that has been released is never edited. */
 const migrations: readonly ((dialect: Dialect) => readonly Compiled[])[] = [foundation]
@@ -34,7 +32,15 @@ function bound(statement: Compiled): BoundQuery {
 }
 
 function foundation(dialect: Dialect): readonly Compiled[] {
-  return [...physicalTables(dialect), ...draftTables(dialect), ...logicalTables(dialect)]
+  return [
+    ...physicalTables(dialect),
+    ...draftTables(dialect),
+    ...idempotencyTables(dialect),
+    ...deliveryTables(dialect),
+    ...uploadTables(dialect),
+    ...logicalTables(dialect),
+    ...retentionTables(dialect),
+  ]
 }
 
 function physicalTables({ builder: db, idType: id, integerType: int, bytesType: bytes, textType: text, clustered }: Dialect): readonly Compiled[] {
@@ -69,6 +75,8 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
       .addColumn('size', int, zero)
       .addColumn('entries', int, zero)
       .addColumn('dead_bytes', int, zero)
+      .addColumn('erase_by', int)
+      .addColumn('settled_at', int)
       .addColumn('created_at', int, notNull)
       .addColumn('changed_at', int, notNull)
       .addColumn('verified_at', int),
@@ -78,6 +86,7 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
       .on('objects')
       .columns(['state', 'id'])
       .where(sql<number>`state`, '<>', sql.lit(2)),
+    ...collectedObjects(db),
     db.schema
       .createTable('chunks')
       .addColumn('id', id)
@@ -106,7 +115,17 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
       .on('chunks')
       .column('id')
       .where(sql<number>`state`, '=', sql.lit(1)),
-    db.schema.createIndex('chunks_erase_by').on('chunks').column('erase_by').where('erase_by', 'is not', null),
+    // Copies that still lie somewhere, and blobs whose parts are yet to be let go of.
+    db.schema
+      .createIndex('chunks_condemned')
+      .on('chunks')
+      .column('digest')
+      .where(sql<number>`state`, '=', sql.lit(2)),
+    db.schema
+      .createIndex('chunks_dissolving')
+      .on('chunks')
+      .column('id')
+      .where(sql<SqlBool>`state = 2 and object_id is null`),
     cluster(
       db.schema
         .createTable('checksums')
@@ -126,6 +145,7 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
         .addPrimaryKeyConstraint('recipes_pk', ['blob_id', 'position']),
       clustered,
     ),
+    db.schema.createIndex('recipes_chunk').on('recipes').column('chunk_id'),
     cluster(
       db.schema
         .createTable('holders')
@@ -135,7 +155,7 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
         .addPrimaryKeyConstraint('holders_pk', ['kind', 'holder_id', 'target_id']),
       clustered,
     ),
-    db.schema.createIndex('holders_target').on('holders').column('target_id'),
+    db.schema.createIndex('holders_target').on('holders').columns(['target_id', 'kind', 'holder_id']),
     db.schema
       .createTable('quarantine')
       .addColumn('id', id)
@@ -148,10 +168,12 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
       .addColumn('reason', text, notNull)
       .addColumn('found_at', int, notNull),
     db.schema.createIndex('quarantine_place').unique().on('quarantine').columns(['object_id', 'offset']),
+    db.schema.createIndex('quarantine_digest').on('quarantine').column('digest'),
     db.schema
       .createTable('reviews')
       .addColumn('target_id', int, (c) => c.primaryKey())
-      .addColumn('queued_at', int, notNull),
+      .addColumn('queued_at', int, notNull)
+      .addColumn('released', int, zero),
     db.schema.createIndex('reviews_queued').on('reviews').columns(['queued_at', 'target_id']),
     db.schema
       .createTable('manifests')
@@ -167,6 +189,60 @@ function physicalTables({ builder: db, idType: id, integerType: int, bytesType: 
       .column('chunk_id')
       .where(sql<number>`state`, '=', sql.lit(1)),
     db.schema.createIndex('manifests_draft').on('manifests').column('draft_id').where('draft_id', 'is not', null),
+    db.schema
+      .createIndex('manifests_dissolving')
+      .on('manifests')
+      .column('id')
+      .where(sql<number>`state`, '=', sql.lit(2)),
+    cluster(
+      db.schema
+        .createTable('destructions')
+        .addColumn('digest', bytes, notNull)
+        .addColumn('destroyed_at', int, notNull)
+        .addColumn('object_key', text, notNull)
+        .addPrimaryKeyConstraint('destructions_pk', ['digest']),
+      clustered,
+    ),
+    cluster(
+      db.schema
+        .createTable('strays')
+        .addColumn('object_key', text, notNull)
+        .addColumn('first_seen_at', int, notNull)
+        .addPrimaryKeyConstraint('strays_pk', ['object_key']),
+      clustered,
+    ),
+  ]
+}
+
+/** What the collector looks for, so that a cycle with nothing to do costs nothing however large the store is. */
+function collectedObjects(db: Dialect['builder']): readonly Compiled[] {
+  const isFree = sql<SqlBool>`kind = 1 and state = 2 and lease_id is null and settled_at is not null`
+  return [
+    db.schema
+      .createIndex('objects_unsettled')
+      .on('objects')
+      .column('created_at')
+      .where(sql<SqlBool>`kind = 1 and state < 3 and settled_at is null`),
+    db.schema
+      .createIndex('objects_condemned')
+      .on('objects')
+      .columns(['changed_at', 'id'])
+      .where(sql<SqlBool>`state = 3`),
+    db.schema
+      .createIndex('objects_worn')
+      .on('objects')
+      .column('id')
+      .where(sql<SqlBool>`${isFree} and dead_bytes * 5 > size * 2`),
+    db.schema
+      .createIndex('objects_small')
+      .on('objects')
+      .columns(['size', 'id'])
+      .where(sql<SqlBool>`${isFree} and size < 16777216`),
+    db.schema
+      .createIndex('objects_erase_by')
+      .on('objects')
+      .column('erase_by')
+      .where(sql<SqlBool>`kind = 1 and state < 3 and erase_by is not null`),
   ]
 }
 
@@ -185,6 +261,11 @@ function draftTables({ builder: db, idType: id, integerType: int, textType: text
       .addColumn('touched_at', int, notNull),
     db.schema.createIndex('drafts_run').unique().on('drafts').columns(['repository_id', 'run_id']).where('run_id', 'is not', null),
     db.schema.createIndex('drafts_touched').on('drafts').column('touched_at'),
+    db.schema
+      .createIndex('drafts_staging')
+      .on('drafts')
+      .column('touched_at')
+      .where(sql<number>`state`, '=', sql.lit(3)),
     cluster(
       db.schema
         .createTable('draft_entries')
@@ -213,129 +294,84 @@ function draftTables({ builder: db, idType: id, integerType: int, textType: text
   ]
 }
 
-function logicalTables({ builder: db, idType: id, integerType: int, bytesType: bytes, textType: text, clustered }: Dialect): readonly Compiled[] {
+function uploadTables({ builder: db, idType: id, integerType: int, bytesType: bytes, textType: text, clustered }: Dialect): readonly Compiled[] {
   return [
     db.schema
-      .createTable('tenants')
-      .addColumn('id', id)
-      .addColumn('name', text, (c) => c.notNull().unique()),
-    db.schema
-      .createTable('repositories')
-      .addColumn('id', id)
-      .addColumn('tenant_id', int, notNull)
-      .addColumn('name', text, (c) => c.notNull().unique())
-      .addColumn('policy', text, notNull)
-      .addColumn('created_at', int, notNull),
-    db.schema
-      .createTable('packages')
+      .createTable('uploads')
       .addColumn('id', id)
       .addColumn('uuid', text, (c) => c.notNull().unique())
-      .addColumn('repository_id', int, notNull)
-      .addColumn('status', int, notNull)
-      .addColumn('hidden', int, zero)
-      .addColumn('run_id', text)
-      .addColumn('type', text, notNull)
-      .addColumn('producer', text)
-      .addColumn('subject', text)
-      .addColumn('retention_class', text)
-      .addColumn('manifest_digest', bytes, notNull)
-      .addColumn('media_type', text, notNull)
-      .addColumn('document_digest', bytes, notNull)
-      .addColumn('file_count', int, notNull)
-      .addColumn('size', int, notNull)
-      .addColumn('opened_at', int, notNull)
-      .addColumn('finalized_at', int, notNull)
-      .addColumn('expires_at', int),
-    db.schema
-      .createIndex('packages_manifest')
-      .unique()
-      .on('packages')
-      .columns(['repository_id', 'manifest_digest'])
-      .where(sql<number>`status`, '=', sql.lit(0)),
-    db.schema.createIndex('packages_run').unique().on('packages').columns(['repository_id', 'run_id']).where('run_id', 'is not', null),
-    db.schema.createIndex('packages_digest').on('packages').column('manifest_digest'),
-    db.schema.createIndex('packages_repository').on('packages').columns(['repository_id', 'finalized_at', 'id']),
-    ...(['finalized_at', 'producer', 'subject', 'type', 'retention_class', 'status'] as const).map((column) =>
-      db.schema
-        .createIndex(`packages_by_${column}`)
-        .on('packages')
-        .columns(column === 'finalized_at' ? ['finalized_at', 'id'] : [column, 'finalized_at', 'id']),
-    ),
-    db.schema.createIndex('packages_by_run_id').on('packages').columns(['run_id', 'finalized_at', 'id']),
-    db.schema.createIndex('packages_expiry').on('packages').columns(['expires_at', 'id']).where('expires_at', 'is not', null),
-    cluster(
-      db.schema
-        .createTable('package_children')
-        .addColumn('package_id', int, notNull)
-        .addColumn('ordinal', int, notNull)
-        .addColumn('digest', bytes, notNull)
-        .addColumn('set_key', text, notNull)
-        .addColumn('file_count', int, notNull)
-        .addColumn('size', int, notNull)
-        .addColumn('retention_class', text)
-        .addColumn('duration_days', int)
-        .addColumn('mode', text, notNull)
-        .addColumn('expires_at', int)
-        .addPrimaryKeyConstraint('package_children_pk', ['package_id', 'ordinal']),
-      clustered,
-    ),
-    db.schema.createIndex('package_children_digest').on('package_children').column('digest'),
-    db.schema.createIndex('package_children_expiry').on('package_children').columns(['expires_at', 'package_id']).where('expires_at', 'is not', null),
-    cluster(
-      db.schema
-        .createTable('package_metadata')
-        .addColumn('package_id', int, notNull)
-        .addColumn('key', text, notNull)
-        .addColumn('value', text, notNull)
-        .addPrimaryKeyConstraint('package_metadata_pk', ['package_id', 'key']),
-      clustered,
-    ),
-    db.schema.createIndex('package_metadata_value').on('package_metadata').columns(['key', 'value', 'package_id']),
-    cluster(
-      db.schema
-        .createTable('aliases')
-        .addColumn('uuid', text, notNull)
-        .addColumn('package_id', int, notNull)
-        .addPrimaryKeyConstraint('aliases_pk', ['uuid']),
-      clustered,
-    ),
-    cluster(
-      db.schema
-        .createTable('tags')
-        .addColumn('repository_id', int, notNull)
-        .addColumn('name', text, notNull)
-        .addColumn('package_id', int, notNull)
-        .addPrimaryKeyConstraint('tags_pk', ['repository_id', 'name']),
-      clustered,
-    ),
-    db.schema.createIndex('tags_package').on('tags').column('package_id'),
-    db.schema.createIndex('tags_name').on('tags').columns(['name', 'package_id']),
-    db.schema
-      .createTable('events')
-      .addColumn('seq', int, (c) => c.primaryKey())
-      .addColumn('id', text, (c) => c.notNull().unique())
-      .addColumn('type', text, notNull)
-      .addColumn('time', int, notNull)
-      .addColumn('tenant', text, notNull)
-      .addColumn('resource', text, notNull)
       .addColumn('actor', text, notNull)
-      .addColumn('data', text, notNull)
-      .addColumn('salt', bytes, notNull)
-      .addColumn('hash', bytes, notNull),
-    db.schema.createIndex('events_resource').on('events').columns(['resource', 'seq']),
+      .addColumn('state', int, notNull)
+      .addColumn('package_uuid', text)
+      .addColumn('path', text)
+      .addColumn('media_type', text)
+      .addColumn('executable', int, notNull)
+      .addColumn('expected', bytes)
+      .addColumn('length', int)
+      .addColumn('offset', int, notNull)
+      .addColumn('writer', text)
+      .addColumn('composed_id', int)
+      .addColumn('digest', bytes)
+      .addColumn('created_at', int, notNull)
+      .addColumn('expires_at', int, notNull),
+    db.schema.createIndex('uploads_expiry').on('uploads').columns(['expires_at', 'id']),
+    db.schema
+      .createIndex('uploads_ended')
+      .on('uploads')
+      .column('id')
+      .where(sql<number>`state`, '=', sql.lit(2)),
+    cluster(
+      db.schema
+        .createTable('upload_parts')
+        .addColumn('upload_id', int, notNull)
+        .addColumn('position', int, notNull)
+        .addColumn('chunk_id', int, notNull)
+        .addColumn('start', int, notNull)
+        .addPrimaryKeyConstraint('upload_parts_pk', ['upload_id', 'position']),
+      clustered,
+    ),
   ]
 }
 
-type ColumnBuilder = Parameters<NonNullable<Parameters<ReturnType<Kysely<Tables>['schema']['createTable']>['addColumn']>[2]>>[0]
-
-function notNull(column: ColumnBuilder): ColumnBuilder {
-  return column.notNull()
+function idempotencyTables({ builder: db, idType: id, integerType: int, bytesType: bytes, textType: text }: Dialect): readonly Compiled[] {
+  return [
+    db.schema
+      .createTable('idempotency')
+      .addColumn('id', id)
+      .addColumn('actor', text, notNull)
+      .addColumn('route', text, notNull)
+      .addColumn('key', text, notNull)
+      .addColumn('fingerprint', bytes, notNull)
+      .addColumn('attempt', text, (c) => c.notNull().unique())
+      .addColumn('lease_id', int)
+      .addColumn('status', int)
+      .addColumn('headers', text)
+      .addColumn('body', text)
+      .addColumn('began_at', int, notNull),
+    db.schema.createIndex('idempotency_key').unique().on('idempotency').columns(['actor', 'route', 'key']),
+    db.schema.createIndex('idempotency_began').on('idempotency').column('began_at'),
+  ]
 }
 
-function zero(column: ColumnBuilder): ColumnBuilder {
-  return column.notNull().defaultTo(0)
-}
-
-function cluster<T extends { modifyEnd(modifier: NonNullable<Dialect['clustered']>): T }>(table: T, clustered: Dialect['clustered']): T {
-  return clustered === undefined ? table : table.modifyEnd(clustered)
+function deliveryTables({ builder: db, idType: id, integerType: int, textType: text }: Dialect): readonly Compiled[] {
+  return [
+    db.schema
+      .createTable('deliveries')
+      .addColumn('target', text, (c) => c.notNull().primaryKey())
+      .addColumn('log_id', text, notNull)
+      .addColumn('seq', int, notNull)
+      .addColumn('failures', int, notNull)
+      .addColumn('reason', text)
+      .addColumn('failed_at', int),
+    db.schema
+      .createTable('dead_letters')
+      .addColumn('id', id)
+      .addColumn('target', text, notNull)
+      .addColumn('log_id', text, notNull)
+      .addColumn('seq', int, notNull)
+      .addColumn('event_id', text, notNull)
+      .addColumn('reason', text, notNull)
+      .addColumn('refused_at', int, notNull),
+    db.schema.createIndex('dead_letters_target').on('dead_letters').columns(['target', 'id']),
+  ]
 }

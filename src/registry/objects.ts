@@ -3,6 +3,9 @@ import type { ObjectKind } from '../ports/data-plane.ts'
 import { statement, type Session } from './statement.ts'
 import { objectKind, objectState } from './tables.ts'
 
+/** What an entry of a pack takes beside its stored bytes, at the least: its header (docs/format/pack.md). */
+export const ENTRY_OVERHEAD = 64
+
 /** The dedup domain that everything is in until tenants bring their own. */
 export const DEFAULT_DOMAIN = 1
 
@@ -16,6 +19,8 @@ const insertObject = statement<{ key: string; kind: number; state: number; lease
       state: p('state'),
       lease_id: p('lease'),
       retention_class: null,
+      erase_by: null,
+      settled_at: null,
       created_at: now,
       changed_at: now,
       verified_at: null,
@@ -55,6 +60,23 @@ const freezeRows = statement<{ lease: number }>()((p, db, { now }) =>
     .where('state', '=', objectState.open),
 )
 const disownRows = statement<{ lease: number }>()((p, db) => db.updateTable('objects').set({ lease_id: null }).where('lease_id', '=', p('lease')))
+const disownRow = statement<{ id: number; lease: number }>()((p, db) =>
+  db
+    .updateTable('objects')
+    .set({ lease_id: null })
+    .where('id', '=', p('id'))
+    .where('lease_id', '=', p('lease'))
+    .where('state', '=', objectState.intended),
+)
+const agedPacks = statement<{ lease: number; age: number }>()((p, db, { now }) =>
+  db
+    .selectFrom('objects')
+    .select('id')
+    .where('lease_id', '=', p('lease'))
+    .where('state', '=', objectState.open)
+    .where((eb) => eb.or([eb('erase_by', '<=', now), eb('created_at', '<', eb(now, '-', p('age')))]))
+    .limit(1),
+)
 const sealedPacks = statement<{ after: number; limit: number }>()((p, db) =>
   db
     .selectFrom('objects')
@@ -117,6 +139,19 @@ export async function freezeObjects(session: Session, lease: number): Promise<vo
   await session.run(disownRows, { lease })
 }
 
+/** Lets go of an object that was begun for nothing; the collector removes it. */
+export async function disownIntended(session: Session, id: number, lease: number): Promise<void> {
+  await session.run(disownRow, { id, lease })
+}
+
+/**
+ * Whether a writer should end its open pack, so that it can be looked through and rewritten: it is older than `age` milliseconds, or something in it
+ * that was released has to go.
+ */
+export async function hasAgedPack(session: Session, lease: number, age: number): Promise<boolean> {
+  return (await session.get(agedPacks, { lease, age })) !== undefined
+}
+
 /** Packs that nobody appends to, in the order of their ids. */
 export async function listSealedPacks(
   session: Session,
@@ -126,7 +161,7 @@ export async function listSealedPacks(
   return session.all(sealedPacks, { after, limit })
 }
 
-/** Counts stored bytes that nothing names (a hint for compaction, I9). */
-export async function countDeadBytes(session: Session, id: number, bytes: number): Promise<void> {
-  await session.run(addDead, { id, bytes })
+/** Counts an entry that nothing names, by its stored bytes (a hint for compaction, I9). */
+export async function countDeadBytes(session: Session, id: number, stored: number): Promise<void> {
+  await session.run(addDead, { id, bytes: stored + ENTRY_OVERHEAD })
 }

@@ -1,10 +1,10 @@
 import { type SqlBool, sql } from 'kysely'
-import type { PackageId, RepositoryName, TagName } from '../core/name.ts'
-import type { BoundQuery } from './dialect.ts'
+import type { PackageId, RepositoryName } from '../core/name.ts'
 import { statement, type Session } from './statement.ts'
-import { packageStatus } from './tables.ts'
+import { packageStatus, partStage } from './tables.ts'
 
-const packageColumns = [
+/** What {@link PackageRow} has, of `packages` joined with `repositories`. */
+export const packageColumns = [
   'packages.id',
   'packages.uuid',
   'packages.repository_id',
@@ -21,6 +21,7 @@ const packageColumns = [
   'packages.size',
   'packages.opened_at',
   'packages.finalized_at',
+  'packages.mode',
   'packages.expires_at',
   'repositories.name as repository',
 ] as const
@@ -44,23 +45,20 @@ export interface PackageRow {
   readonly size: number
   readonly opened_at: number
   readonly finalized_at: number
+  readonly mode: string
   readonly expires_at: number | null
 }
 
 /** What sealing inserts. */
 export type NewPackage = Omit<PackageRow, 'id' | 'repository' | 'status'>
 
-/** A child manifest of a package (or the package itself when it has no file sets) with its policy facts. */
+/** A child manifest of a package (or the package itself when it has no file sets). */
 export interface ChildRow {
   readonly ordinal: number
   readonly digest: Uint8Array
   readonly set_key: string
   readonly file_count: number
   readonly size: number
-  readonly retention_class: string | null
-  readonly duration_days: number | null
-  readonly mode: string
-  readonly expires_at: number | null
 }
 
 const insertPackageRow = statement<NewPackage>()((p, db) =>
@@ -82,6 +80,7 @@ const insertPackageRow = statement<NewPackage>()((p, db) =>
       size: p('size'),
       opened_at: p('opened_at'),
       finalized_at: p('finalized_at'),
+      mode: p('mode'),
       expires_at: p('expires_at'),
     })
     .returning('id'),
@@ -94,10 +93,6 @@ const insertChildRow = statement<ChildRow & { package: number }>()((p, db) =>
     set_key: p('set_key'),
     file_count: p('file_count'),
     size: p('size'),
-    retention_class: p('retention_class'),
-    duration_days: p('duration_days'),
-    mode: p('mode'),
-    expires_at: p('expires_at'),
   }),
 )
 const insertMetadata = statement<{ package: number; key: string; value: string }>()((p, db) =>
@@ -147,10 +142,36 @@ const byManifest = statement<{ repository: number; digest: Uint8Array }>()((p, d
     .where('packages.repository_id', '=', p('repository'))
     .where('packages.manifest_digest', '=', p('digest'))
     // Spelled out as the unique index has it, so that the index applies.
-    .where(sql<SqlBool>`packages.status = 0`),
+    .where(sql<SqlBool>`packages.status < 2`),
+)
+const lastByManifest = statement<{ repository: number; digest: Uint8Array }>()((p, db) =>
+  db
+    .selectFrom('packages')
+    .innerJoin('repositories', 'repositories.id', 'packages.repository_id')
+    .select(packageColumns)
+    .where('packages.manifest_digest', '=', p('digest'))
+    // With a sign, so that the digest's index is taken.
+    .where(sql<SqlBool>`+packages.repository_id = ${p('repository')}`)
+    .orderBy('packages.id', 'desc')
+    .limit(1),
 )
 const readChildren = statement<{ package: number }>()((p, db) =>
-  db.selectFrom('package_children').selectAll().where('package_id', '=', p('package')).orderBy('ordinal'),
+  db
+    .selectFrom('package_children as child')
+    .leftJoin('package_parts as part', (join) => join.onRef('part.package_id', '=', 'child.package_id').onRef('part.set_key', '=', 'child.set_key'))
+    .select(['child.ordinal', 'child.digest', 'child.set_key', 'child.file_count', 'child.size', 'part.stage', 'part.stage_at'])
+    .where('child.package_id', '=', p('package'))
+    .orderBy('child.ordinal'),
+)
+const keptById = statement<{ after: number; limit: number }>()((p, db) =>
+  db
+    .selectFrom('packages')
+    .innerJoin('repositories', 'repositories.id', 'packages.repository_id')
+    .select(packageColumns)
+    .where('packages.id', '>', p('after'))
+    .where(sql<SqlBool>`+packages.status < 2`)
+    .orderBy('packages.id')
+    .limit(p('limit')),
 )
 const pageById = statement<{ after: number; limit: number }>()((p, db) =>
   db
@@ -197,88 +218,38 @@ export async function findPackageByRun(session: Session, repository: number, run
   return session.get(byRun, { repository, run })
 }
 
-/** The finalized package of a repository that is this manifest. */
+/** The package of a repository that is this manifest, if it is there or can come back. */
 export async function findPackageByManifest(session: Session, repository: number, digest: Uint8Array): Promise<PackageRow | undefined> {
   return session.get(byManifest, { repository, digest })
 }
 
+/** A child, and whether its part is there: `deletedAt` says since when its files cannot be read (UTC milliseconds), `isGone` that they cannot come back. */
+export interface StoredChild extends ChildRow {
+  readonly deletedAt: number | undefined
+  readonly isGone: boolean
+}
+
+/** The last package of a repository that was this manifest, also one that was disposed of. */
+export async function findTombstone(session: Session, repository: number, digest: Uint8Array): Promise<PackageRow | undefined> {
+  return session.get(lastByManifest, { repository, digest })
+}
+
 /** The manifests that hold a package's files, in their order. */
-export async function listChildren(session: Session, packageId: number): Promise<readonly ChildRow[]> {
-  return session.all(readChildren, { package: packageId })
+export async function listChildren(session: Session, packageId: number): Promise<readonly StoredChild[]> {
+  const rows = await session.all(readChildren, { package: packageId })
+  return rows.map(({ stage, stage_at: stageAt, ...child }) => ({
+    ...child,
+    deletedAt: (stage ?? partStage.kept) >= partStage.deleted ? (stageAt ?? 0) : undefined,
+    isGone: (stage ?? partStage.kept) >= partStage.purging,
+  }))
+}
+
+/** Packages that are there or can come back, in the order they were sealed here. */
+export async function listKeptPackages(session: Session, after: number, limit: number): Promise<readonly PackageRow[]> {
+  return session.all(keptById, { after, limit })
 }
 
 /** Finalized packages in the order they were sealed here, for verification of everything. */
 export async function listAllPackages(session: Session, after: number, limit: number): Promise<readonly PackageRow[]> {
   return session.all(pageById, { after, limit })
-}
-
-/** Filters of a search as they reach the database: parsed, all of them must hold. Times are UTC milliseconds. */
-export interface PackageQuery {
-  readonly repository?: RepositoryName
-  readonly producer?: string
-  readonly subject?: string
-  readonly runId?: string
-  readonly type?: string
-  readonly retentionClass?: string
-  readonly status?: keyof typeof packageStatus
-  readonly tag?: TagName
-  readonly from?: number
-  readonly until?: number
-  readonly metadata?: ReadonlyMap<string, string>
-  /** The last row of the page before. */
-  readonly after?: { readonly finalizedAt: number; readonly id: number }
-  readonly limit: number
-}
-
-/** Newest first. */
-export async function searchPackages(session: Session, query: PackageQuery): Promise<readonly PackageRow[]> {
-  return session.query<PackageRow>(packageSearch(session, query))
-}
-
-/** The SQL of a search; a test reads its plan. */
-export function packageSearch(session: Session, query: PackageQuery): BoundQuery {
-  let select = session.dialect.builder
-    .selectFrom('packages')
-    .innerJoin('repositories', 'repositories.id', 'packages.repository_id')
-    .select(packageColumns)
-    .where('packages.hidden', '=', 0)
-    .orderBy('packages.finalized_at', 'desc')
-    .orderBy('packages.id', 'desc')
-    .limit(query.limit)
-  const { repository, producer, subject, runId, type, retentionClass, status, tag, from, until, after } = query
-  if (repository !== undefined) {
-    const below = session.dialect.builder
-      .selectFrom('repositories')
-      .select('id')
-      // By whole components: the name itself, or what follows 'name/' ('0' is the byte after '/').
-      // Sound: bounds are only compared with names.
-      .where((eb) =>
-        eb.or([
-          eb('name', '=', repository),
-          eb.and([eb('name', '>', `${repository}/` as RepositoryName), eb('name', '<', `${repository}0` as RepositoryName)]),
-        ]),
-      )
-    select = select.where('packages.repository_id', 'in', below)
-  }
-  if (producer !== undefined) select = select.where('packages.producer', '=', producer)
-  if (subject !== undefined) select = select.where('packages.subject', '=', subject)
-  if (runId !== undefined) select = select.where('packages.run_id', '=', runId)
-  if (type !== undefined) select = select.where('packages.type', '=', type)
-  if (retentionClass !== undefined) select = select.where('packages.retention_class', '=', retentionClass)
-  if (status !== undefined) select = select.where('packages.status', '=', packageStatus[status])
-  if (from !== undefined) select = select.where('packages.finalized_at', '>=', from)
-  if (until !== undefined) select = select.where('packages.finalized_at', '<', until)
-  if (tag !== undefined) {
-    select = select.where('packages.id', 'in', session.dialect.builder.selectFrom('tags').select('package_id').where('name', '=', tag))
-  }
-  for (const [key, value] of query.metadata ?? []) {
-    const having = session.dialect.builder.selectFrom('package_metadata').select('package_id').where('key', '=', key).where('value', '=', value)
-    select = select.where('packages.id', 'in', having)
-  }
-  if (after !== undefined) {
-    select = select.where((eb) => eb(eb.refTuple('packages.finalized_at', 'packages.id'), '<', eb.tuple(after.finalizedAt, after.id)))
-  }
-  const { sql: text, parameters } = select.compile()
-  // Sound: every parameter above is a string or a number.
-  return { sql: text, parameters: parameters as readonly (string | number)[] }
 }

@@ -1,4 +1,5 @@
 import { type SqlBool, sql } from 'kysely'
+import { reviveComposed, spoilComposed } from './composed.ts'
 import { DEFAULT_DOMAIN } from './objects.ts'
 import { statement, type Session } from './statement.ts'
 import { chunkState } from './tables.ts'
@@ -90,6 +91,7 @@ export async function quarantineChunk(session: Session, { digest, key, reason }:
   if (!isPlaced(placed)) return false
   const { id, size, object_id: object, offset, stored_length: stored, codec } = placed
   await session.run(turn, { id, from: chunkState.live, to: chunkState.damaged })
+  await spoilComposed(session, id)
   await session.run(keep, { object, offset, stored, codec, digest, size, reason: reason.slice(0, REASON_CHARACTERS) })
   return true
 }
@@ -99,6 +101,7 @@ export async function releaseChunk(session: Session, place: { readonly digest: U
   const placed = await session.get(findPlaced, place)
   if (!isPlaced(placed)) return
   await session.run(turn, { id: placed.id, from: chunkState.damaged, to: chunkState.live })
+  await reviveComposed(session, placed.id)
   await session.run(release, { object: placed.object_id, offset: placed.offset })
 }
 

@@ -16,6 +16,8 @@ const insertFound = statement<{ key: string; kind: number; size: number; entries
       state: objectState.sealed,
       lease_id: null,
       retention_class: null,
+      erase_by: null,
+      settled_at: null,
       size: p('size'),
       entries: p('entries'),
       created_at: now,
@@ -24,7 +26,7 @@ const insertFound = statement<{ key: string; kind: number; size: number; entries
     })
     .returning('id'),
 )
-const insertUnplaced = statement<{ digest: Uint8Array; size: number; state: number }>()((p, db, { now }) =>
+const insertLost = statement<{ digest: Uint8Array; size: number }>()((p, db, { now }) =>
   db
     .insertInto('chunks')
     .values({
@@ -35,16 +37,13 @@ const insertUnplaced = statement<{ digest: Uint8Array; size: number; state: numb
       offset: 0,
       stored_length: 0,
       codec: chunkCodec.raw,
-      state: p('state'),
+      state: chunkState.damaged,
       erase_by: null,
       verified_at: null,
       created_at: now,
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('id'),
-)
-const insertPart = statement<{ blob: number; position: number; chunk: number; start: number }>()((p, db) =>
-  db.insertInto('recipes').values({ blob_id: p('blob'), position: p('position'), chunk_id: p('chunk'), start: p('start') }),
 )
 const insertPublished = statement<{ chunk: number }>()((p, db, { now }) =>
   db
@@ -55,11 +54,11 @@ const insertPublished = statement<{ chunk: number }>()((p, db, { now }) =>
 const queueUnheld = statement<{ after: number; to: number }>()((p, db, { now }) =>
   db
     .insertInto('reviews')
-    .columns(['target_id', 'queued_at'])
+    .columns(['target_id', 'queued_at', 'released'])
     .expression((eb) =>
       eb
         .selectFrom('chunks')
-        .select(['chunks.id', now.as('queued_at')])
+        .select((of) => ['chunks.id', now.as('queued_at'), of.lit(1).as('released')])
         .where('chunks.id', '>', p('after'))
         .where('chunks.id', '<=', p('to'))
         .where(({ not, exists, selectFrom }) => not(exists(selectFrom('holders').select('target_id').whereRef('target_id', '=', 'chunks.id')))),
@@ -78,27 +77,14 @@ export async function insertFoundObject(
   return row.id
 }
 
-/** A blob that is composed of others. @returns undefined when its bytes are there already */
-export async function insertComposedBlob(session: Session, digest: Uint8Array, size: number): Promise<number | undefined> {
-  return (await session.returning(insertUnplaced, { digest, size, state: chunkState.live }))?.id
-}
-
 /**
  * The row by which bytes that a manifest names are held (I1): where they are lost or damaged, too, so that they are kept once they arrive again.
  * `size` in bytes, as the manifest says.
  */
 export async function namedChunk(session: Session, digest: Uint8Array, size: number): Promise<number> {
-  const known = (await locateChunk(session, digest)) ?? (await session.returning(insertUnplaced, { digest, size, state: chunkState.damaged }))
+  const known = (await locateChunk(session, digest)) ?? (await session.returning(insertLost, { digest, size }))
   if (known === undefined) throw new TypeError('a lost chunk was not inserted')
   return known.id
-}
-
-/** One chunk of a composed blob; `start`: where it begins in the blob, in bytes. */
-export async function insertRecipePart(
-  session: Session,
-  part: { readonly blob: number; readonly position: number; readonly chunk: number; readonly start: number },
-): Promise<void> {
-  await session.run(insertPart, part)
 }
 
 /** A manifest that a package of the log names. @returns its id as a holder */
@@ -113,7 +99,7 @@ export async function lastChunkId(session: Session): Promise<number> {
   return (await session.get(lastChunk, {}))?.id ?? 0
 }
 
-/** Queues chunks that nothing holds for review, those with ids from `after` (exclusive) to `to`. */
+/** Queues chunks that nothing holds for review, as released, since nobody knows any more which of them are; those with ids from `after` (exclusive) to `to`. */
 export async function queueUnheldChunks(session: Session, after: number, to: number): Promise<number> {
   return session.run(queueUnheld, { after, to })
 }

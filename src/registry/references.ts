@@ -47,6 +47,35 @@ const chunkRange = statement<{ after: number; to: number }>()((p, db) =>
     .where('chunks.id', '>', p('after'))
     .where('chunks.id', '<=', p('to')),
 )
+const recipeRange = statement<{ after: number; to: number }>()((p, db) =>
+  db
+    .selectFrom('recipes')
+    .leftJoin('chunks', 'chunks.id', 'recipes.chunk_id')
+    .select((eb) => [
+      eb.fn.countAll<number>().as('rows'),
+      countIf(sql<SqlBool>`chunks.id is null or chunks.state = ${sql.lit(chunkState.condemned)}`).as('gone'),
+      countIf(sql<SqlBool>`chunks.object_id is null and chunks.state = ${sql.lit(chunkState.live)}`).as('composed'),
+      countIf(
+        sql<SqlBool>`not exists (select 1 from holders where holders.kind = ${sql.lit(holderKind.blob)}
+          and holders.holder_id = recipes.blob_id and holders.target_id = recipes.chunk_id)`,
+      ).as('unheld'),
+    ])
+    .where('recipes.blob_id', '>', p('after'))
+    .where('recipes.blob_id', '<=', p('to')),
+)
+const partRows = statement<object>()((_p, db) =>
+  db
+    .selectFrom('upload_parts')
+    .leftJoin('uploads', 'uploads.id', 'upload_parts.upload_id')
+    .select((eb) => [
+      eb.fn.countAll<number>().as('rows'),
+      countIf(sql<SqlBool>`uploads.id is null`).as('ofNoUpload'),
+      countIf(
+        sql<SqlBool>`uploads.state < 2 and not exists (select 1 from holders where holders.kind = ${sql.lit(holderKind.upload)}
+          and holders.holder_id = upload_parts.upload_id and holders.target_id = upload_parts.chunk_id)`,
+      ).as('unheld'),
+    ]),
+)
 const holderRange = statement<{ after: number; to: number }>()((p, db) =>
   db
     .selectFrom('holders')
@@ -85,7 +114,7 @@ const counterRange = statement<{ after: number; to: number }>()((p, db) =>
     .where('objects.id', '<=', p('to'))
     .groupBy(['objects.id', 'objects.key', 'objects.size', 'objects.entries', 'objects.dead_bytes'])
     .having(
-      sql<SqlBool>`objects.dead_bytes < 0 or (objects.size > 0 and objects.dead_bytes + coalesce(sum(chunks.stored_length), 0) > objects.size)
+      sql<SqlBool>`objects.dead_bytes < 0 or (objects.size > 0 and objects.dead_bytes + coalesce(sum(case when chunks.state = ${sql.lit(chunkState.condemned)} then 0 else chunks.stored_length end), 0) > objects.size)
         or (objects.entries > 0 and count(chunks.id) > objects.entries)`,
     ),
 )
@@ -110,11 +139,13 @@ function countIf(condition: ReturnType<typeof sql<SqlBool>>): ReturnType<typeof 
 
 function holderIsGone(): ReturnType<typeof sql<SqlBool>> {
   const tables = [
-    ['lease', 'leases'],
+    // Of leases the rows go after the lease itself: what is left only keeps bytes, and the reaper comes by.
     ['draft', 'drafts'],
     ['package', 'packages'],
     ['manifest', 'manifests'],
     ['blob', 'chunks'],
+    ['document', 'documents'],
+    ['upload', 'uploads'],
   ] as const
   const cases = tables.map(
     ([kind, table]) =>
@@ -152,6 +183,29 @@ export interface ChunkContradictions {
 /** Counts contradictions of chunks. */
 export async function contradictingChunks(session: Session, after: number, to: number): Promise<ChunkContradictions> {
   return (await session.get(chunkRange, { after, to })) ?? { rows: 0, inNoObject: 0, inCondemnedObject: 0, nowhere: 0, forgotten: 0 }
+}
+
+/** Parts of composed blobs that contradict other rows. */
+export interface RecipeContradictions {
+  readonly rows: number
+  /** They are no more, or going to be deleted. */
+  readonly gone: number
+  /** They are composed themselves, which no reader expects. */
+  readonly composed: number
+  /** Their blob does not hold them. */
+  readonly unheld: number
+}
+
+/** Counts contradictions in the recipes of blobs with ids from `after` (exclusive) to `to`. */
+export async function contradictingRecipes(session: Session, after: number, to: number): Promise<RecipeContradictions> {
+  return (await session.get(recipeRange, { after, to })) ?? { rows: 0, gone: 0, composed: 0, unheld: 0 }
+}
+
+/** Parts of uploads that belong to no upload, or whose bytes the upload does not hold. */
+export async function contradictingUploads(
+  session: Session,
+): Promise<{ readonly rows: number; readonly ofNoUpload: number; readonly unheld: number }> {
+  return (await session.get(partRows, {})) ?? { rows: 0, ofNoUpload: 0, unheld: 0 }
 }
 
 /** Holders that contradict other rows; by the ids of what they hold. */

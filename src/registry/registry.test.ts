@@ -7,7 +7,6 @@ import { VersionUnsupportedError } from '../core/errors.ts'
 import { ChainVerifier } from '../core/event.ts'
 import { listEvents } from './events.ts'
 import { createSchema, openRegistry } from './open.ts'
-import { packageSearch } from './packages.ts'
 import type { Registry } from './registry.ts'
 import { getSetting, setSetting } from './settings.ts'
 import { DatabaseFile } from './sqlite-driver.ts'
@@ -120,44 +119,5 @@ describe('the registry', () => {
       openSqlite(file).then((database) => openRegistry(database)),
       VersionUnsupportedError,
     )
-  })
-})
-
-describe('searches', () => {
-  const filters = {
-    repository: 'a/b',
-    producer: 'p',
-    subject: 's',
-    runId: 'r',
-    type: 't',
-    retentionClass: 'c',
-    status: 'purged',
-    tag: 'latest',
-    metadata: new Map([['k', 'v']]),
-  } as const
-
-  for (const [name, value] of Object.entries(filters)) {
-    test(`by ${name} use an index`, async () => {
-      const { registry, file } = await newRegistry()
-      const probe = new DatabaseFile(file)
-      const { sql, parameters } = packageSearch(registry.reader, { limit: 10, [name]: value })
-      const plan = probe
-        .prepare(`explain query plan ${sql}`)
-        .all(...parameters)
-        .map((row) => String(row['detail']))
-      assert.ok(!plan.some((line) => /^SCAN packages(?! USING INDEX packages_by_finalized_at)/.test(line)), plan.join('\n'))
-      probe.close()
-      await registry.close()
-    })
-  }
-
-  test('without a filter read the newest through an index, sorting nothing', async () => {
-    const { registry, file } = await newRegistry()
-    const probe = new DatabaseFile(file)
-    const { sql, parameters } = packageSearch(registry.reader, { limit: 10 })
-    const plan = probe.prepare(`explain query plan ${sql}`).all(...parameters)
-    assert.ok(!plan.some((row) => String(row['detail']).includes('TEMP B-TREE')), JSON.stringify(plan))
-    probe.close()
-    await registry.close()
   })
 })

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BackendFailedError, ClosedError, RegistryBusyError, StoreReadOnlyError, type StoreError } from '../core/errors.ts'
 import { type Clock, systemClock } from '../ports/clock.ts'
 import type { Connection, Database } from './dialect.ts'
-import { appendEvents } from './events.ts'
+import { appendEvents, type Timekeeper } from './events.ts'
 import { Session } from './statement.ts'
 
 /** How long a commit waits for other writers before it gives up. */
@@ -41,19 +41,20 @@ export class Registry {
   readonly #reader: Session
   readonly #queue: Pending[] = []
   readonly #observe: ((step: string) => void) | undefined
-  readonly #clock: Clock
+  #timekeeper: Timekeeper
   readonly #budget: number
   #pumping: Promise<void> | undefined
   #closed = false
   #readOnly: StoreError | undefined
-  #listener: (() => void) | undefined
+  readonly #listeners: (() => void)[] = []
   /** When the lock was last let go, and how long it has been held since the last pause. */
   #released = 0
   #held = 0
 
   constructor(database: Database, options: RegistryOptions = {}) {
     this.#database = database
-    this.#clock = options.clock ?? systemClock
+    const clock = options.clock ?? systemClock
+    this.#timekeeper = { stamp: () => Promise.resolve({ time: clock.now(), before: [] }) }
     this.#budget = options.batchBudget ?? BATCH_BUDGET_MS
     this.#reader = new Session(database.dialect, database.reader)
     this.#observe = options.observe
@@ -69,9 +70,14 @@ export class Registry {
     return this.#readOnly
   }
 
-  /** Is told after each commit that added events. */
+  /** Is told after each commit that added events, as long as the registry is open. */
   onEvents(listener: () => void): void {
-    this.#listener = listener
+    this.#listeners.push(listener)
+  }
+
+  /** From now on this one says what time events have. */
+  keepTimeBy(timekeeper: Timekeeper): void {
+    this.#timekeeper = timekeeper
   }
 
   /** From now on every write fails with this error. */
@@ -196,11 +202,11 @@ export class Registry {
 
   /** Numbers the events, which holds the head of the log for as short as can be, and commits. */
   async #commit(session: Session, batch: readonly Pending[]): Promise<void> {
-    await appendEvents(session, this.#clock.now())
+    await appendEvents(session, this.#timekeeper)
     for (const { label } of batch) this.#observe?.(`registry.${label}:before-commit`)
     await this.#database.commit()
     for (const { label } of batch) this.#observe?.(`registry.${label}:committed`)
-    if (session.events.length > 0) this.#listener?.()
+    if (session.events.length > 0) for (const listener of this.#listeners) listener()
   }
 
   /** A flush that fails is final: what the kernel did with the pages is unknown, so nothing more is written (STORAGE section 3). */

@@ -9,7 +9,7 @@ const writeOne = statement<{ key: string; value: string }>()((p, db) =>
 )
 
 /** Facts about the whole store, one a key. */
-export type SettingName = 'schema-version' | 'store-id' | 'log-id' | 'mirrored-seq' | 'created-at'
+export type SettingName = 'schema-version' | 'store-id' | 'log-id' | 'mirrored-seq' | 'created-at' | 'audited-at'
 
 /** @returns undefined when it was never set */
 export async function getSetting(session: Session, key: SettingName): Promise<string | undefined> {

@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { holds, listHoldingRepositories, listNewestManifests } from './blob-readers.ts'
 import type { BoundQuery } from './dialect.ts'
 import { listAbandoned, listDamaged, listObjectsByKey, listQuarantine } from './inspection.ts'
 import { createSchema } from './open.ts'
 import { hasDamage } from './quarantine.ts'
-import { contradictingChunks, contradictingCounters, contradictingHolders, unheldPackages } from './references.ts'
+import { contradictingChunks, contradictingCounters, contradictingHolders, contradictingRecipes, unheldPackages } from './references.ts'
 import { DatabaseFile } from './sqlite-driver.ts'
 import { openSqlite, sqliteDialect } from './sqlite.ts'
 import { Session } from './statement.ts'
@@ -16,6 +17,7 @@ import { shareByClass, shareByRepository, sumChunks, sumClasses, sumObjects, sum
 const queries: Readonly<Record<string, (session: Session) => Promise<unknown>>> = {
   contradictingChunks: (session) => contradictingChunks(session, 0, 1_000),
   contradictingHolders: (session) => contradictingHolders(session, 0, 1_000),
+  contradictingRecipes: (session) => contradictingRecipes(session, 0, 1_000),
   contradictingCounters: (session) => contradictingCounters(session, 0, 1_000),
   unheldPackages: (session) => unheldPackages(session, 0, 1_000),
   sumChunks: (session) => sumChunks(session, 0, 1_000),
@@ -29,6 +31,9 @@ const queries: Readonly<Record<string, (session: Session) => Promise<unknown>>> 
   listDamaged: (session) => listDamaged(session, 0, 1_000),
   listQuarantine: (session) => listQuarantine(session, 0, 1_000),
   hasDamage: (session) => hasDamage(session, 1),
+  holds: (session) => holds(session, 'manifest', 1, 1),
+  listHoldingRepositories: (session) => listHoldingRepositories(session, 1, 200),
+  listNewestManifests: (session) => listNewestManifests(session, 1, { packages: 4, limit: 8 }),
 }
 
 let folder = ''
@@ -71,7 +76,7 @@ describe('a statement over a part of a table', () => {
     test(`reads that part alone: ${name}`, async () => {
       const plan = await planOf(query)
       const isBounded = (line: string): boolean =>
-        !line.startsWith('SCAN ') || /^SCAN (part|chunk|CONSTANT ROW)$/.test(line) || / USING (COVERING )?INDEX chunks_damaged/.test(line)
+        !line.startsWith('SCAN ') || /^SCAN (part|chunk|newest|held|CONSTANT ROW)$/.test(line) || / USING (COVERING )?INDEX chunks_damaged/.test(line)
       assert.deepEqual(
         plan.filter((line) => !isBounded(line)),
         [],

@@ -1,5 +1,6 @@
 import type { PackageId, TagName } from '../core/name.ts'
 import { statement, type Session } from './statement.ts'
+import { packageStatus } from './tables.ts'
 
 const upsert = statement<{ repository: number; name: TagName; package: number }>()((p, db) =>
   db
@@ -18,10 +19,20 @@ const page = statement<{ repository: number; after: TagName; limit: number }>()(
     .selectFrom('tags')
     .innerJoin('packages', 'packages.id', 'tags.package_id')
     .select(['tags.name', 'packages.uuid', 'packages.manifest_digest'])
+    .where('packages.status', '=', packageStatus.finalized)
     .where('tags.repository_id', '=', p('repository'))
     .where('tags.name', '>', p('after'))
     .orderBy('tags.name')
     .limit(p('limit')),
+)
+const one = statement<{ repository: number; name: TagName }>()((p, db) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('packages', 'packages.id', 'tags.package_id')
+    .select(['tags.name', 'packages.uuid', 'packages.manifest_digest'])
+    .where('packages.status', '=', packageStatus.finalized)
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', '=', p('name')),
 )
 const ofPackage = statement<{ package: number }>()((p, db) =>
   db.selectFrom('tags').select('name').where('package_id', '=', p('package')).orderBy('name'),
@@ -37,18 +48,25 @@ export async function findTag(session: Session, repository: number, name: TagNam
   return (await session.get(find, { repository, name }))?.package_id
 }
 
+/** A tag and the package it leads to. */
+export interface TagRow {
+  readonly name: TagName
+  readonly uuid: PackageId
+  readonly manifest_digest: Uint8Array
+}
+
+/** One tag. */
+export async function getTag(session: Session, repository: number, name: TagName): Promise<TagRow | undefined> {
+  return session.get(one, { repository, name })
+}
+
 /** @returns whether there was such a tag */
 export async function removeTag(session: Session, repository: number, name: TagName): Promise<boolean> {
   return (await session.run(remove, { repository, name })) > 0
 }
 
 /** Tags of a repository in order of name. */
-export async function listTags(
-  session: Session,
-  repository: number,
-  after: string,
-  limit: number,
-): Promise<readonly { readonly name: TagName; readonly uuid: PackageId; readonly manifest_digest: Uint8Array }[]> {
+export async function listTags(session: Session, repository: number, after: string, limit: number): Promise<readonly TagRow[]> {
   // Sound: where a page begins is only compared with tags; it may have been removed.
   return session.all(page, { repository, after: after as TagName, limit })
 }

@@ -2,7 +2,7 @@ import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import { EMPTY_DESCRIPTOR } from '../core/descriptor.ts'
 import { rawSha256 } from '../core/digest.ts'
 import { statement, type Session, type Statement } from './statement.ts'
-import { draftState, objectKind, objectState, packageStatus } from './tables.ts'
+import { draftState, objectKind, objectState, packageStatus, partStage } from './tables.ts'
 
 /**
  * Sums over whole tables, a range of ids at a time: no statement takes long, memory is bounded, and since only the reader's connection is used no
@@ -18,14 +18,15 @@ interface Range {
   readonly to: number
 }
 
-/** What keeps a chunk, told by its most telling holder. */
-const chunkRole = { content: 0, description: 1, open: 2, unheld: 3 } as const
+/** What keeps a chunk, told by its most telling holder. The bytes of a part count where the blob that is composed of it does. */
+const chunkRole = { content: 0, part: 1, description: 2, open: 3, unheld: 4 } as const
 
 /** The ways from a chunk to the sealed packages that have it as a file. The empty configuration of manifests is none. */
 const filesOfPackages = (empty: Uint8Array): RawBuilder<unknown> => sql`holders
   inner join manifests on manifests.id = holders.holder_id and manifests.state = 1
   inner join chunks as manifest on manifest.id = manifests.chunk_id
   inner join package_children as child on child.digest = manifest.digest
+  inner join package_parts as facts on facts.package_id = child.package_id and facts.set_key = child.set_key and facts.stage < ${sql.lit(partStage.purging)}
   inner join packages on packages.id = child.package_id and packages.status = ${sql.lit(packageStatus.finalized)} and packages.document_digest <> chunks.digest
   where holders.kind = 4 and holders.target_id = chunks.id and chunks.digest <> ${empty}`
 
@@ -37,20 +38,22 @@ const chunkRange = statement<Range & { empty: Uint8Array }>()((p, db) =>
     .selectFrom(
       db
         .selectFrom('chunks')
-        .innerJoin('objects', 'objects.id', 'chunks.object_id')
+        .leftJoin('objects', 'objects.id', 'chunks.object_id')
         .select([
           'objects.kind',
           'chunks.size',
           'chunks.stored_length',
           sql<number>`case
             when exists (select 1 from ${filesOfPackages(p('empty'))}) then ${sql.lit(chunkRole.content)}
-            when exists (select 1 from holders where holders.target_id = chunks.id and holders.kind <> 2) then ${sql.lit(chunkRole.description)}
+            when exists (select 1 from holders where holders.target_id = chunks.id and holders.kind = 5) then ${sql.lit(chunkRole.part)}
+            when exists (select 1 from holders where holders.target_id = chunks.id and holders.kind not in (2, 7)) then ${sql.lit(chunkRole.description)}
             when exists (select 1 from holders where holders.target_id = chunks.id) then ${sql.lit(chunkRole.open)}
             else ${sql.lit(chunkRole.unheld)} end`.as('role'),
         ])
         .where('chunks.id', '>', p('after'))
         .where('chunks.id', '<=', p('to'))
-        .where(sql<SqlBool>`chunks.state < 2`)
+        // What is composed lies in no object; what is lost does not either.
+        .where(sql<SqlBool>`chunks.state < 2 and (chunks.object_id is not null or chunks.state = 0)`)
         .as('chunk'),
     )
     .select((eb) => ['role', 'kind', eb.fn.countAll<number>().as('count'), total(sql`size`).as('size'), total(sql`stored_length`).as('stored')])
@@ -74,8 +77,9 @@ const classRange = statement<Range>()((p, db) =>
   db
     .selectFrom('package_children as child')
     .innerJoin('packages', 'packages.id', 'child.package_id')
+    .innerJoin('package_parts as part', (join) => join.onRef('part.package_id', '=', 'child.package_id').onRef('part.set_key', '=', 'child.set_key'))
     .select((eb) => [
-      'child.retention_class as owner',
+      'part.retention_class as owner',
       eb.fn.count<number>('child.package_id').distinct().as('packages'),
       total(sql`child.file_count`).as('files'),
       total(sql`child.size`).as('size'),
@@ -83,10 +87,11 @@ const classRange = statement<Range>()((p, db) =>
     .where('child.package_id', '>', p('after'))
     .where('child.package_id', '<=', p('to'))
     .where(isFinalized)
-    .groupBy('child.retention_class'),
+    .where('part.stage', '<', partStage.purging)
+    .groupBy('part.retention_class'),
 )
 const sharesByRepository = shares(sql<number>`packages.repository_id`)
-const sharesByClass = shares(sql<string | null>`child.retention_class`)
+const sharesByClass = shares(sql<string | null>`facts.retention_class`)
 const objectRange = statement<Range>()((p, db) =>
   db
     .selectFrom('objects')
@@ -153,8 +158,10 @@ export async function sumChunks(session: Session, after: number, to: number): Pr
   return rows.map(({ role, kind, count, size, stored }) => ({ role: roleOf(role), inPack: kind === objectKind.pack, count, size, stored }))
 }
 
+const roles = ['content', 'part', 'description', 'open'] as const
+
 function roleOf(role: number): keyof typeof chunkRole {
-  return role === chunkRole.content ? 'content' : role === chunkRole.description ? 'description' : role === chunkRole.open ? 'open' : 'unheld'
+  return roles.find((name) => chunkRole[name] === role) ?? 'unheld'
 }
 
 /** Packages of one repository as users see them. */

@@ -17,7 +17,7 @@ const views: Readonly<Record<string, Select>> = {
     db
       .selectFrom('repositories')
       .innerJoin('tenants', 'tenants.id', 'repositories.tenant_id')
-      .select(['repositories.name', 'tenants.name as tenant', 'repositories.policy', 'repositories.created_at'])
+      .select(['repositories.name', 'tenants.name as tenant', 'repositories.policy', 'repositories.public_read', 'repositories.created_at'])
       .orderBy('repositories.name')
       .limit(limit)
       .offset(offset),
@@ -42,6 +42,7 @@ const views: Readonly<Record<string, Select>> = {
         'packages.size',
         'packages.opened_at',
         'packages.finalized_at',
+        'packages.mode',
         'packages.expires_at',
       ])
       .orderBy('packages.uuid')
@@ -51,18 +52,7 @@ const views: Readonly<Record<string, Select>> = {
     db
       .selectFrom('package_children as child')
       .innerJoin('packages', 'packages.id', 'child.package_id')
-      .select([
-        'packages.uuid',
-        'child.ordinal',
-        'child.digest',
-        'child.set_key',
-        'child.file_count',
-        'child.size',
-        'child.retention_class',
-        'child.duration_days',
-        'child.mode',
-        'child.expires_at',
-      ])
+      .select(['packages.uuid', 'child.ordinal', 'child.digest', 'child.set_key', 'child.file_count', 'child.size'])
       .orderBy('packages.uuid')
       .orderBy('child.ordinal')
       .limit(limit)
@@ -82,6 +72,82 @@ const views: Readonly<Record<string, Select>> = {
       .innerJoin('packages', 'packages.id', 'aliases.package_id')
       .select(['aliases.uuid', 'packages.uuid as package'])
       .orderBy('aliases.uuid')
+      .limit(limit)
+      .offset(offset),
+  parts: (db, limit, offset) =>
+    db
+      .selectFrom('package_parts as part')
+      .innerJoin('packages', 'packages.id', 'part.package_id')
+      .select([
+        'packages.uuid',
+        'part.set_key',
+        'part.stage',
+        'part.stage_at',
+        'part.retention_class',
+        'part.duration',
+        'part.ending',
+        'part.cutoff_at',
+        'part.minimum_at',
+        'part.expires_at',
+      ])
+      .orderBy('packages.uuid')
+      .orderBy('part.set_key')
+      .limit(limit)
+      .offset(offset),
+  classes: (db, limit, offset) => db.selectFrom('retention_classes').selectAll().orderBy('name').limit(limit).offset(offset),
+  holds: (db, limit, offset) =>
+    db
+      .selectFrom('holds')
+      .select([
+        'holds.uuid',
+        'holds.kind',
+        'holds.matter',
+        'holds.authority',
+        'holds.reason',
+        'holds.package_uuid',
+        'holds.repository',
+        'holds.producer',
+        'holds.subject',
+        'holds.run_id',
+        'holds.placed_at',
+        'holds.placed_by',
+        'holds.released_at',
+        'holds.released_by',
+        'holds.release_reason',
+        'holds.settled',
+      ])
+      .orderBy('holds.uuid')
+      .limit(limit)
+      .offset(offset),
+  plans: (db, limit, offset) => db.selectFrom('plans').selectAll().orderBy('digest').limit(limit).offset(offset),
+  disposals: (db, limit, offset) =>
+    db
+      .selectFrom('disposals as disposal')
+      .innerJoin('packages', 'packages.id', 'disposal.package_id')
+      .select([
+        'disposal.uuid',
+        'packages.uuid as package',
+        'disposal.sets',
+        'disposal.authority',
+        'disposal.plan',
+        'disposal.deleted_by',
+        'disposal.reason',
+        'disposal.deleted_at',
+        'disposal.purging_at',
+        'disposal.purged_at',
+        'disposal.digests',
+        'disposal.certificate',
+        'disposal.certified_at',
+      ])
+      .orderBy('disposal.uuid')
+      .limit(limit)
+      .offset(offset),
+  documents: (db, limit, offset) =>
+    db
+      .selectFrom('documents')
+      .select(['documents.name', 'documents.kind', 'documents.digest', 'documents.created_at'])
+      .orderBy('documents.name')
+      .orderBy('documents.kind')
       .limit(limit)
       .offset(offset),
   tags: (db, limit, offset) =>
