@@ -282,14 +282,18 @@ export class IngestCall {
     try {
       whole = await gate.write(() => putWhole(backend, key, watched, this.#stop.signal))
     } catch (cause) {
-      if (watched.failure !== undefined) return [{ index, error: watched.failure }]
-      throw cause
+      if (watched.failure === undefined) throw cause
+      await host.dropped(objectId)
+      return [{ index, error: watched.failure }]
     }
     const { digest, size, checksums } = whole
     const error = mismatch(item, digest, size)
     const known = this.#recent.get(digest)
     const [held] = error === undefined ? await this.#resolve([{ index, digest, size }]) : []
-    if (error !== undefined || held === true || known !== undefined) await backend.delete(key)
+    if (error !== undefined || held === true || known !== undefined) {
+      await backend.delete(key)
+      await host.dropped(objectId)
+    }
     if (error !== undefined) return [{ index, error }]
     if (held === true) return [{ index, digest, size, placement: undefined }]
     if (known !== undefined) return this.#flushed({ outcomes: [{ index, digest, size, placement: known.placement }], packs: known.packs })

@@ -2,7 +2,19 @@ import { availableParallelism } from 'node:os'
 import { ClosedError } from '../core/errors.ts'
 import { canAppend } from '../ports/backend.ts'
 import type { Backend, ObjectKey } from '../ports/backend.ts'
-import type { BlobLocation, ChunkLocation, DataPlane, DataPlaneHost, Ingested, IngestItem, Verified } from '../ports/data-plane.ts'
+import type {
+  BlobLocation,
+  ChunkLocation,
+  DataPlane,
+  DataPlaneHost,
+  Ingested,
+  IngestItem,
+  MovedEntry,
+  PackContents,
+  PackedEntry,
+  Recipe,
+  Verified,
+} from '../ports/data-plane.ts'
 import { runAhead } from './ahead.ts'
 import { readChunks, verifyChunks } from './batch-reader.ts'
 import type { ReadOutcome } from './batch-reader.ts'
@@ -14,8 +26,10 @@ import type { IngestContext, IngestOptions } from './ingest-call.ts'
 import { PACK_LIMIT } from './pack-builder.ts'
 import type { PackLimit } from './pack-builder.ts'
 import { uuidBytes } from './pack-format.ts'
+import { compactEntries, type CompactionContext, readContents } from './pack-compaction.ts'
 import { PackGatherer } from './pack-gatherer.ts'
 import { PackWriter } from './pack-writer.ts'
+import { writeRecipe } from './recipe-writer.ts'
 import { WriteGate } from './write-gate.ts'
 
 /** What a data plane in this process is made of. */
@@ -46,6 +60,7 @@ function defaultThreads(): number {
 
 class InprocDataPlane implements DataPlane {
   readonly #context: IngestContext
+  readonly #compaction: CompactionContext
   #closed = false
 
   constructor({ backend, host, storeId, packLimit: limit = PACK_LIMIT, threads = defaultThreads() }: InprocDataPlaneOptions) {
@@ -53,11 +68,17 @@ class InprocDataPlane implements DataPlane {
     const target = { host, gate, storeId: uuidBytes(storeId), limit }
     const sink = canAppend(backend) ? new PackWriter({ ...target, backend }) : new PackGatherer({ ...target, backend })
     this.#context = { backend, host, gate, sink, threads: new FileThreads(threads), budget: new ByteBudget(MEMORY_BYTES) }
+    this.#compaction = { backend, storeId, sink }
   }
 
   ingestMany(items: AsyncIterable<IngestItem> | Iterable<IngestItem>, options: IngestOptions): AsyncIterable<readonly Ingested[]> {
     this.#assertOpen()
     return new IngestCall(this.#context, options).run(items, options.signal)
+  }
+
+  async recordRecipe(recipe: Recipe): Promise<readonly number[]> {
+    this.#assertOpen()
+    return writeRecipe(this.#context.sink, recipe)
   }
 
   read(
@@ -78,6 +99,16 @@ class InprocDataPlane implements DataPlane {
     return verifyChunks(this.#context.backend, chunks, options.signal)
   }
 
+  contents(pack: ObjectKey): Promise<PackContents> {
+    this.#assertOpen()
+    return readContents(this.#compaction, pack)
+  }
+
+  compact(pack: ObjectKey, entries: readonly PackedEntry[], options: { readonly signal?: AbortSignal } = {}): AsyncIterable<readonly MovedEntry[]> {
+    this.#assertOpen()
+    return compactEntries(this.#compaction, pack, entries, options.signal)
+  }
+
   async delete(keys: readonly ObjectKey[]): Promise<void> {
     this.#assertOpen()
     for await (const _ of runAhead(keys, DELETES_AT_ONCE, (key) => this.#context.backend.delete(key)));
@@ -85,6 +116,11 @@ class InprocDataPlane implements DataPlane {
 
   async abandon(): Promise<void> {
     await this.#context.sink.abandon()
+  }
+
+  async seal(): Promise<void> {
+    this.#assertOpen()
+    await this.#context.sink.seal()
   }
 
   async close(): Promise<void> {

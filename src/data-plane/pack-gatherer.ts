@@ -64,6 +64,12 @@ export class PackGatherer implements PackSink {
     }
   }
 
+  seal(): Promise<void> {
+    return this.#serial.run(async () => {
+      if (this.#open !== undefined) await this.#put(this.#open)
+    })
+  }
+
   abandon(): Promise<void> {
     return this.#serial.run(async () => {
       const pack = this.#open

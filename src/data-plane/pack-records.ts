@@ -17,7 +17,7 @@ export const SEGMENT_BLOCKS = 1024
 /** Bytes of the checksums of one full segment. */
 export const SEGMENT_BYTES: number = SEGMENT_BLOCKS * 4
 /** Chunks in one segment of a recipe. */
-const SEGMENT_CHUNKS = 4096
+export const SEGMENT_CHUNKS = 4096
 
 /** One segment of the placement of a whole object. */
 export interface PlacementRecord {

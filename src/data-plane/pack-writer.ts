@@ -23,6 +23,8 @@ export interface PackSink {
    * @param objectIds the packs the caller's entries were appended to
    */
   flush(objectIds: ReadonlySet<number>): Promise<void>
+  /** Seals what is open; what is appended next goes elsewhere. */
+  seal(): Promise<void>
   /** Lets go of what is open without writing to it again. */
   abandon(): Promise<void>
   /** Seals what is open. */
@@ -92,6 +94,13 @@ export class PackWriter implements PackSink {
     })
     await this.#flushing
     if (!this.#lost.isDisjointFrom(objectIds)) throw abandonedError()
+  }
+
+  seal(): Promise<void> {
+    return this.#serial.run(async () => {
+      this.#target.gate.assertOpen()
+      if (this.#open !== undefined && this.#open.builder.entries > 0) await this.#seal(this.#open)
+    })
   }
 
   abandon(): Promise<void> {
