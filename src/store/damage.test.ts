@@ -327,7 +327,7 @@ describe('after objects were flipped, zeroed, cut or removed', () => {
 
   test('recover invents nothing: each package existed, and each byte that can be read is what it was', { timeout: 600_000 }, async () => {
     const original = await openStore(origin)
-    const events = await original.events.list({ limit: 1_000 })
+    const { events } = await original.events.list({ limit: 1_000 })
     await original.close()
     await fc.assert(
       fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 4 }), async (damages) => {

@@ -1,6 +1,8 @@
-import { pipeline } from 'node:stream'
+import type { Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { InputInvalidError } from '../core/errors.ts'
+import { beginningOf } from './beginning.ts'
+import { transformed } from './transformed.ts'
 
 const MAGIC_BYTES = 6
 const OUTPUT_BYTES = 256 * 1024
@@ -9,7 +11,7 @@ interface Format {
   readonly name: string
   readonly magic: RegExp
   /** Undefined when the format is known but not read. */
-  readonly decoder: (() => NodeJS.ReadWriteStream) | undefined
+  readonly decoder: (() => Transform) | undefined
 }
 
 /** What can be told from the first bytes, as hexadecimal digits of them. */
@@ -27,48 +29,16 @@ const FORMATS: readonly Format[] = [
  * @throws InputInvalidError when the compressed bytes are damaged or cut off, or of a format that is known but not read
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  const iterator = source[Symbol.asyncIterator]()
-  const head = await firstBytes(iterator)
-  const all = resume(head, iterator)
+  const { head, all } = await beginningOf(source, MAGIC_BYTES)
   const hex = head.toString('hex', 0, MAGIC_BYTES)
   const format = FORMATS.find(({ magic }) => magic.test(hex))
   if (format === undefined) return yield* all
-  if (format.decoder === undefined)
-    throw new InputInvalidError(`the archive is of the format ${format.name}, which is not read (tar, plain or compressed with gzip or zstd, is)`)
-  let sourceFailed = false
-  const guarded = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      yield* all
-    } catch (error) {
-      sourceFailed = true
-      throw error
-    }
-  }
-  const decoder = format.decoder()
-  pipeline(guarded, decoder, () => {})
-  try {
-    for await (const piece of decoder) yield typeof piece === 'string' ? Buffer.from(piece) : piece
-  } catch (error) {
-    if (sourceFailed) throw error
-    throw new InputInvalidError(`the archive is damaged or cut off: its ${format.name} data cannot be decompressed`, { cause: error })
-  }
-}
-
-async function firstBytes(source: AsyncIterator<Uint8Array>): Promise<Buffer> {
-  let head = Buffer.alloc(0)
-  while (head.length < MAGIC_BYTES) {
-    const next = await source.next()
-    if (next.done === true) break
-    head = Buffer.concat([head, next.value])
-  }
-  return head
-}
-
-async function* resume(head: Uint8Array, source: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    if (head.length > 0) yield head
-    for (let next = await source.next(); next.done !== true; next = await source.next()) yield next.value
-  } finally {
-    await source.return?.()
-  }
+  const { name, decoder } = format
+  if (decoder === undefined)
+    throw new InputInvalidError(`the archive is of the format ${name}, which is not read here (tar is, plain or compressed with gzip or zstd)`)
+  yield* transformed(
+    all,
+    decoder(),
+    (cause) => new InputInvalidError(`the archive is damaged or cut off: its ${name} data cannot be decompressed`, { cause }),
+  )
 }

@@ -36,6 +36,7 @@ const CHECKS = [
   'counters',
   'damage',
   'drafts',
+  'uploads',
   'reviews',
   'clock',
 ]

@@ -8,7 +8,15 @@ import type { Finding } from './doctor/finding.ts'
 import { examineClock, examineLog, readClocks } from './doctor/log-state.ts'
 import { examineObjects, examineWriters } from './doctor/object-state.ts'
 import { examineFlushes, examinePermissions, examineSpace } from './doctor/place.ts'
-import { examineCounters, examineDamage, examineDrafts, examineReferences, examineReviews, examineSettings } from './doctor/registry-state.ts'
+import {
+  examineCounters,
+  examineDamage,
+  examineDrafts,
+  examineReferences,
+  examineReviews,
+  examineSettings,
+  examineUploads,
+} from './doctor/registry-state.ts'
 import { checkMarker, readIdentity, type StoreIdentity } from './identity.ts'
 import { exists, type StoreFiles, storeFiles } from './store-files.ts'
 
@@ -82,6 +90,7 @@ async function* examineOpened({ registry, database, session, backend, clock, sta
   yield* guarded('counters', () => examineCounters(session))
   yield* guarded('damage', () => examineDamage(session, clock.now()))
   yield* guarded('drafts', () => examineDrafts(session, clock.now()))
+  yield* guarded('uploads', () => examineUploads(session))
   yield* guarded('reviews', () => examineReviews(session))
   yield* guarded('clock', () => examineClock(session, started, clock))
 }

@@ -5,11 +5,14 @@ import { letGo, mergeHolds } from '../registry/holders.ts'
 import { listUnpublished, removeManifest } from '../registry/manifests.ts'
 import { findPackage } from '../registry/packages.ts'
 import type { Registry } from '../registry/registry.ts'
+import { endAbandonedStaging, listAbandonedStaging } from '../registry/staging.ts'
 import type { Session } from '../registry/statement.ts'
 import { packageStatus } from '../registry/tables.ts'
 
 /** Rows that one transaction clears away. */
 const ROWS_PER_COMMIT = 2_000
+/** Open packages that are looked for at once. */
+const DRAFTS_AT_ONCE = 1_000
 
 /** An open package that is no longer there for anybody. */
 export interface EndedDraft {
@@ -34,9 +37,13 @@ export class DraftClearance {
     this.#running = this.#running.then(() => this.#clear(draft)).catch(() => undefined)
   }
 
-  /** Clears away what earlier processes left. */
+  /** Clears away what earlier processes left; archives that arrived for an open package and were never accepted as well. */
   async addLeftOvers(): Promise<void> {
-    for (const draft of await listEndedDrafts(this.#registry.reader, 1_000)) this.add(draft)
+    const { reader } = this.#registry
+    for (const draft of await listEndedDrafts(reader, DRAFTS_AT_ONCE)) this.add(draft)
+    for (const draft of await listAbandonedStaging(reader, DRAFTS_AT_ONCE)) {
+      if (await this.#registry.write('abandoned', (session) => endAbandonedStaging(session, draft.id))) this.add(draft)
+    }
   }
 
   /** Resolves when nothing is left to do. */

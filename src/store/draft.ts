@@ -1,13 +1,25 @@
 import type { Digest } from '../core/digest.ts'
-import { FileNotFoundError, InputInvalidError, LimitExceededError, NotFoundError } from '../core/errors.ts'
+import { AlreadyExistsError, FileNotFoundError, InputInvalidError, LimitExceededError, NotFoundError } from '../core/errors.ts'
 import type { PackageId, RepositoryName } from '../core/name.ts'
 import { parsePath } from '../core/path.ts'
-import { removeEntry } from '../registry/draft-entries.ts'
+import { getEntry, removeEntry } from '../registry/draft-entries.ts'
 import { type DraftRow, findDraft, isDraftOpen, markDraftEnded } from '../registry/drafts.ts'
 import type { StoreContext } from './context.ts'
 import { finalizeDraft } from './finalize.ts'
 import { Intake } from './intake.ts'
-import type { Draft, FinalizedPackage, FinalizePackage, KnownFile, PutItem, PutOptions, PutOutcome, PutSource } from './interface.ts'
+import type {
+  ArchiveReport,
+  Draft,
+  FinalizePackage,
+  FinalizedPackage,
+  KnownFile,
+  PutArchiveOptions,
+  PutFileOptions,
+  PutItem,
+  PutOutcome,
+  PutSource,
+} from './interface.ts'
+import { putArchive } from './put-archive.ts'
 
 /** Files of one find-missing call. */
 const ATTACH_LIMIT = 10_000
@@ -31,12 +43,10 @@ export class EmbeddedDraft implements Draft {
     this.reusedExisting = reusedExisting
   }
 
-  async put(
-    path: string,
-    source: PutSource,
-    options: PutOptions & { readonly signal?: AbortSignal } = {},
-  ): Promise<{ readonly digest: Digest; readonly size: number }> {
+  async put(path: string, source: PutSource, options: PutFileOptions = {}): Promise<{ readonly digest: Digest; readonly size: number }> {
     const { signal, ...facts } = options
+    // Told before the bytes are read, and again when they would be named.
+    if (options.onlyIfAbsent === true) await this.#assertAbsent(path)
     for await (const batch of this.#intake.putMany([{ kind: 'file', path, source, ...facts }], signal)) {
       for (const outcome of batch) {
         if ('error' in outcome) throw outcome.error
@@ -55,12 +65,21 @@ export class EmbeddedDraft implements Draft {
     return this.#intake.attach(files)
   }
 
+  putArchive(source: AsyncIterable<Uint8Array>, options: PutArchiveOptions = {}): Promise<ArchiveReport> {
+    return putArchive(this.#context, this.#row, source, options)
+  }
+
   async remove(path: string): Promise<void> {
     const parsed = parsePath(path)
     await this.#context.registry.write('remove', async (session) => {
       if (!(await isDraftOpen(session, this.#row.id))) throw new InputInvalidError(`package ${this.id} is not open`)
       if (!(await removeEntry(session, this.#row.id, parsed))) throw new FileNotFoundError(`package ${this.id} has no entry '${path}'`)
     })
+  }
+
+  async #assertAbsent(path: string): Promise<void> {
+    if ((await getEntry(this.#context.registry.reader, this.#row.id, parsePath(path))) === undefined) return
+    throw new AlreadyExistsError(`package ${this.id} has an entry '${path}' already`)
   }
 
   finalize(request: FinalizePackage = {}): Promise<FinalizedPackage> {

@@ -1,12 +1,15 @@
-import { sha256Digest } from '../core/digest.ts'
-import { FileNotFoundError, InputInvalidError, StoreError } from '../core/errors.ts'
+import { type Digest, sha256Digest } from '../core/digest.ts'
+import { FileNotFoundError, InputInvalidError, PurgedError, StoreError } from '../core/errors.ts'
+import { formatTime } from '../core/event.ts'
 import type { LayerEntry } from '../core/manifest.ts'
 import { type FilePath, parsePath } from '../core/path.ts'
 import type { BlobLocation, ChunkLocation } from '../ports/data-plane.ts'
-import { listChildren, type PackageRow } from '../registry/packages.ts'
+import { type ChildRow, listChildren, type PackageRow } from '../registry/packages.ts'
+import { packArchive } from './archive.ts'
 import type { StoreContext } from './context.ts'
-import type { FileInfo, Files, ReadFile } from './interface.ts'
+import type { ExpiredFileSet, ArchiveRequest, FileInfo, Files, OpenFile, ReadFile, ReadRange } from './interface.ts'
 import { isDamage, type PackageReader } from './package-reader.ts'
+import { within } from './path-prefix.ts'
 import { filesManifestsOf } from './replay.ts'
 import type { FilesManifest } from './views.ts'
 
@@ -54,14 +57,32 @@ export class EmbeddedFiles implements Files {
     if (unreadable !== undefined) throw unreadable
   }
 
+  async expired(ref: string): Promise<readonly ExpiredFileSet[]> {
+    return this.#expiredSets(await this.#packages.resolve(ref))
+  }
+
   async stat(ref: string, path: string): Promise<StoredFile> {
+    return (await this.open(ref, path)).file
+  }
+
+  async *read(ref: string, path: string, range: ReadRange = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* (await this.open(ref, path)).read(range)
+  }
+
+  async open(ref: string, path: string): Promise<OpenFile> {
     const parsed = parsePath(path)
     const row = await this.#packages.resolve(ref)
+    const file = await this.#find(row, parsed)
+    return { packageId: row.uuid, file, read: (range = {}) => this.#read(file, range) }
+  }
+
+  async #find(row: PackageRow, path: FilePath): Promise<StoredFile> {
     let unreadable: StoreError | undefined
-    for (const child of await this.childrenOf(row)) {
+    for (const { digest, setKey } of await this.childrenOf(row)) {
       try {
-        const found = (await this.filesOf(child)).find((file) => file.path === parsed)
-        if (found !== undefined) return found
+        const manifest = await this.#packages.manifest(digest)
+        const layer = manifest.kind === 'index' ? undefined : manifest.layers.find((candidate) => candidate.path === path)
+        if (layer !== undefined) return storedFile(layer, setKey)
       } catch (error) {
         // The file may be in another set.
         if (!isDamage(error)) throw error
@@ -69,24 +90,25 @@ export class EmbeddedFiles implements Files {
       }
     }
     if (unreadable !== undefined) throw unreadable
-    throw new FileNotFoundError(`package ${row.uuid} has no file '${path}'`, { detail: { packageId: row.uuid, path } })
+    throw await this.missing(row, path)
   }
 
-  async *read(
-    ref: string,
-    path: string,
-    range: { readonly start?: number; readonly end?: number; readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const { start = 0, end, signal } = range
+  /** Why nothing is at a path, or below it: it expired with its set, or never was. */
+  async missing(row: PackageRow, path: string): Promise<StoreError> {
+    const expired = await this.#expiredSets(row)
+    if (expired.length > 0) return expiredFile(row, path, expired)
+    return new FileNotFoundError(`package ${row.uuid} has no file '${path}'`, { detail: { packageId: row.uuid, path } })
+  }
+
+  async *#read({ path, size, digest }: StoredFile, { start = 0, end, signal }: ReadRange): AsyncGenerator<Uint8Array, void, undefined> {
     for (const bound of [start, end ?? 0]) {
       if (!Number.isSafeInteger(bound) || bound < 0) throw new InputInvalidError(`a range counts whole bytes from 0, not ${String(bound)}`)
     }
-    const file = await this.stat(ref, path)
-    if (start > 0 && start >= file.size) throw new InputInvalidError(`'${path}' has ${file.size} bytes; byte ${start} is beyond them`)
+    if (start > 0 && start >= size) throw new InputInvalidError(`'${path}' has ${size} bytes; byte ${start} is beyond them`)
     if (end !== undefined && end < start) throw new InputInvalidError(`a range ends at ${end} before it starts at ${start}`)
-    const stop = Math.min(file.size, end === undefined ? file.size : end + 1)
-    const location = await this.#packages.locate(file.digest)
-    yield* this.#packages.read(file.digest, location, { start, end: stop, ...(signal === undefined ? {} : { signal }) })
+    const stop = Math.min(size, end === undefined ? size : end + 1)
+    const location = await this.#packages.locate(digest)
+    yield* this.#packages.read(digest, location, { start, end: stop, ...(signal === undefined ? {} : { signal }) })
   }
 
   async *readMany(ref: string, options: { readonly prefix?: string; readonly signal?: AbortSignal } = {}): AsyncGenerator<ReadFile, void, undefined> {
@@ -117,6 +139,10 @@ export class EmbeddedFiles implements Files {
     yield* this.#readBatch(batch, signal)
   }
 
+  archive(ref: string, request: ArchiveRequest): AsyncIterable<Uint8Array> {
+    return packArchive({ packages: this.#packages, files: this }, ref, request)
+  }
+
   async #located(file: StoredFile): Promise<BlobLocation | StoreError> {
     try {
       return await this.#packages.locate(file.digest)
@@ -127,50 +153,82 @@ export class EmbeddedFiles implements Files {
   }
 
   async *#readBatch(batch: readonly Located[], signal: AbortSignal | undefined): AsyncGenerator<ReadFile, void, undefined> {
-    const read = this.#context.dataPlane.readMany(
-      batch.map(({ chunk }) => chunk),
-      signal === undefined ? {} : { signal },
-    )
-    for await (const outcome of read) {
-      const located = batch[outcome.index]
-      if (located === undefined) throw new TypeError(`the data plane answered for chunk ${outcome.index}, which it was not asked for`)
-      if ('error' in outcome) {
-        await this.#packages.noteDamage(outcome.error, located.file.digest)
-        yield { file: located.file, error: outcome.error }
-      } else yield { file: located.file, bytes: outcome.bytes }
+    const blobs = batch.map(({ file, chunk }) => ({ file, digest: file.digest, chunk }))
+    for await (const { index, ...outcome } of this.#packages.readMany(blobs, signal === undefined ? {} : { signal })) {
+      const file = blobs[index]?.file
+      if (file !== undefined) yield { file, ...outcome }
     }
   }
 
   /** The manifests that hold a package's files. After a recovery that could not read the root, it is asked again: it may have been healed. */
   async childrenOf(row: PackageRow): Promise<readonly FilesManifest[]> {
     const children = await listChildren(this.#context.registry.reader, row.id)
-    const known = children.map((child) => ({
-      digest: sha256Digest(child.digest),
-      setKey: child.set_key,
-      fileCount: child.file_count,
-      size: child.size,
-    }))
-    if (known.length > 0 || row.file_count === 0) return known
+    if (children.length > 0 || row.file_count === 0) return children.filter(({ deletedAt }) => deletedAt === undefined).map(filesManifest)
     const digest = sha256Digest(row.manifest_digest)
     return filesManifestsOf({ digest, fileCount: row.file_count, size: row.size }, await this.#packages.manifest(digest))
+  }
+
+  /** @throws PurgedError with the tombstone when a manifest of this package was deleted with its file set */
+  async assertChildThere(row: PackageRow, digest: Digest): Promise<void> {
+    const children = await listChildren(this.#context.registry.reader, row.id)
+    const child = children.find((candidate) => sha256Digest(candidate.digest) === digest)
+    if (child?.deletedAt === undefined) return
+    const expired = { fileSets: setNames(child.set_key), count: child.file_count, size: child.size, deletedAt: formatTime(child.deletedAt) }
+    throw new PurgedError(`manifest ${digest} of package ${row.uuid} expired with its file set`, {
+      detail: { packageId: row.uuid, digest, expired: [expired] },
+    })
+  }
+
+  /** Manifests of a package that cannot come back but by storing them again. */
+  async goneChildrenOf(row: PackageRow): Promise<ReadonlySet<Digest>> {
+    const children = await listChildren(this.#context.registry.reader, row.id)
+    return new Set(children.flatMap(({ isGone, digest }) => (isGone ? [sha256Digest(digest)] : [])))
+  }
+
+  async #expiredSets(row: PackageRow): Promise<readonly ExpiredFileSet[]> {
+    const sets = new Map<string, ExpiredFileSet>()
+    for (const child of await listChildren(this.#context.registry.reader, row.id)) {
+      if (child.deletedAt === undefined) continue
+      const { count = 0, size = 0 } = sets.get(child.set_key) ?? {}
+      sets.set(child.set_key, {
+        fileSets: setNames(child.set_key),
+        count: count + child.file_count,
+        size: size + child.size,
+        deletedAt: formatTime(child.deletedAt),
+      })
+    }
+    return [...sets.values()]
   }
 
   /** The files of one child manifest. */
   async filesOf({ digest, setKey }: FilesManifest): Promise<readonly StoredFile[]> {
     const manifest = await this.#packages.manifest(digest)
     if (manifest.kind === 'index') return []
-    const fileSets = setKey === '' ? [] : setKey.split(',')
-    return manifest.layers.map((layer: LayerEntry) => ({ kind: 'file', fileSets, ...layer }))
+    return manifest.layers.map((layer) => storedFile(layer, setKey))
   }
+}
+
+function storedFile(layer: LayerEntry, setKey: string): StoredFile {
+  return { kind: 'file', fileSets: setNames(setKey), ...layer }
+}
+
+function setNames(setKey: string): readonly string[] {
+  return setKey === '' ? [] : setKey.split(',')
+}
+
+function filesManifest({ digest, set_key: setKey, file_count: fileCount, size }: ChildRow): FilesManifest {
+  return { digest: sha256Digest(digest), setKey, fileCount, size }
+}
+
+/** The file may have been in a set that has gone: nobody knows any more. */
+function expiredFile(row: PackageRow, path: string, expired: readonly ExpiredFileSet[]): PurgedError {
+  const sets = expired.map(({ fileSets, count, size }) => ({ fileSets, count, size }))
+  return new PurgedError(`package ${row.uuid} has no file '${path}' any more, or never had: ${expired.length} of its file sets expired`, {
+    detail: { packageId: row.uuid, path, expired: sets },
+  })
 }
 
 interface Located {
   readonly file: StoredFile
   readonly chunk: ChunkLocation
-}
-
-function within(prefix: string | undefined): (path: FilePath) => boolean {
-  if (prefix === undefined || prefix === '') return () => true
-  const parsed = parsePath(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
-  return (path) => path === parsed || path.startsWith(`${parsed}/`)
 }

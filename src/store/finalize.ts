@@ -17,8 +17,10 @@ import { entryKind } from '../registry/tables.ts'
 import type { StoreContext } from './context.ts'
 import { nameStored, type Stored } from './intake.ts'
 import type { FinalizedPackage, FinalizePackage } from './interface.ts'
+import { checkMetadata } from './metadata-schemas.ts'
 import { documentInput, type OpenRequest, parseOpenRequest } from './open-request.ts'
 import { assertSealing, publishPackage, receiptOf, type SealedManifest, type SealingDraft } from './publish.ts'
+import { assertThere } from './tombstone.ts'
 
 /** Rows read at once, and edges filled in one transaction. */
 const PAGE = 1_000
@@ -39,6 +41,7 @@ export async function finalizeDraft(context: StoreContext, id: PackageId, sealin
   if (draft === undefined) {
     const sealed = await findPackage(context.registry.reader, id)
     if (sealed === undefined) throw new NotFoundError(`no package ${id}`)
+    assertThere(sealed)
     return receiptOf(sealed, sealed.uuid !== id)
   }
   const request = parseOpenRequest(draft.request)
@@ -48,6 +51,7 @@ export async function finalizeDraft(context: StoreContext, id: PackageId, sealin
     const symlinks = await collectSymlinks(context, draft)
     document = buildPackageDocument({ ...documentInput(request, sealing), symlinks, directories })
     encodePackageDocument(document)
+    await checkMetadata(context, document.metadataSchema, document.metadata ?? {})
   } catch (error) {
     await context.registry.write('reopen', (session) => reopenDraft(session, draft.id))
     throw error
@@ -233,7 +237,7 @@ async function fillManifest(
 ): Promise<SealedManifest> {
   const { registry } = context
   if ((await findPublishedManifest(registry.reader, chunk)) !== undefined) return { manifest, chunk, id: undefined, adopted: true, edges: [] }
-  const others = manifest.fileCount === 0 || manifest.role === 'index' ? manifest.layers : manifest.layers.slice(0, 1)
+  const others = namedBeside(manifest)
   const edges = [...new Set([...(await rowsOf(context, others)), ...files])]
   let id = begun
   while (edges.length > room) {
@@ -246,6 +250,14 @@ async function fillManifest(
     })
   }
   return { manifest, chunk, id, adopted: false, edges }
+}
+
+/**
+ * What a manifest holds beside its files. An index holds only its first child, which has the document: each package holds the children with files
+ * itself, so that file sets expire one by one and for each package on its own.
+ */
+function namedBeside({ role, fileCount, layers }: BuiltManifest): readonly Digest[] {
+  return role !== 'index' && fileCount === 0 ? layers : layers.slice(0, 1)
 }
 
 /** The rows of documents and manifests that were just stored. */

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { digestOf } from '../core/digest.ts'
 import { StoreError } from '../core/errors.ts'
+import { collect } from '../testing/collection-case.ts'
 import type { Draft, Store } from './interface.ts'
 import { closeContext, openContext } from './open-context.ts'
 import { createStore, openStore } from './open.ts'
@@ -46,6 +47,7 @@ type Step =
   | { readonly do: 'tag'; readonly repository: string; readonly tag: string; readonly pick: number }
   | { readonly do: 'untag'; readonly repository: string; readonly tag: string }
   | { readonly do: 'restart' }
+  | { readonly do: 'collect' }
 
 const pick = fc.nat({ max: 5 })
 const content = fc.nat({ max: CONTENTS.length - 1 })
@@ -65,6 +67,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('untag' as const), repository: fc.constantFrom(...REPOSITORIES), tag: fc.constantFrom(...TAGS) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('collect' as const) }) },
 )
 
 test('after any history the store shows what a simple model shows, and so do its log replayed and the store recovered without its registry', async () => {
@@ -79,7 +82,8 @@ test('after any history the store shows what a simple model shows, and so do its
           if (next.do === 'restart') {
             await store.close()
             store = await openStore(directory)
-          } else await apply(store, model, next)
+          } else if (next.do === 'collect') await collect(directory)
+          else await apply(store, model, next)
         }
         await compare(store, model)
         for (const { id } of model.drafts) assert.equal((await store.packages.resume(id)).status, 'open')
@@ -105,7 +109,7 @@ test('after any history the store shows what a simple model shows, and so do its
   )
 })
 
-async function apply(store: Store, model: Model, next: Exclude<Step, { do: 'restart' }>): Promise<void> {
+async function apply(store: Store, model: Model, next: Exclude<Step, { do: 'restart' | 'collect' }>): Promise<void> {
   switch (next.do) {
     case 'open': {
       const draft = await store.packages.open({ repository: next.repository })

@@ -1,21 +1,23 @@
 import { type Digest, parseDigest, rawSha256, sha256Digest } from '../core/digest.ts'
-import { DigestInvalidError, InputInvalidError, LeaseLostError, StateConflictError, StoreError } from '../core/errors.ts'
+import { AlreadyExistsError, DigestInvalidError, InputInvalidError, LeaseLostError, StateConflictError, StoreError } from '../core/errors.ts'
 import { compileFileSets } from '../core/file-set.ts'
 import { mediaTypeFor } from '../core/media-type.ts'
 import { type FilePath, parsePath } from '../core/path.ts'
 import { checkSymlink } from '../core/symlink.ts'
 import type { Ingested, IngestItem, IngestSource, Resolve } from '../ports/data-plane.ts'
-import { findLiveChunk, type LiveChunk, nameChunk } from '../registry/chunks.ts'
+import { holds } from '../registry/blob-readers.ts'
+import { findLiveChunk, findNamedFirst, type LiveChunk, nameChunk } from '../registry/chunks.ts'
 import { type DraftRow, isDraftOpen, touchDraft } from '../registry/drafts.ts'
-import { putEntry } from '../registry/draft-entries.ts'
+import { getEntry, putEntry } from '../registry/draft-entries.ts'
 import { hold } from '../registry/holders.ts'
 import { markWholeSealed } from '../registry/objects.ts'
 import type { Session } from '../registry/statement.ts'
 import { entryKind } from '../registry/tables.ts'
 import type { StoreContext } from './context.ts'
 import { gather } from './gather.ts'
-import type { KnownFile, PutItem, PutOptions, PutOutcome, PutSource } from './interface.ts'
+import type { KnownFile, PutFileOptions, PutItem, PutOptions, PutOutcome, PutSource } from './interface.ts'
 import { parseOpenRequest } from './open-request.ts'
+import { ReadableBlobs } from './readable-blobs.ts'
 
 /** Rows of one transaction; few enough that other processes wait milliseconds. */
 const ROWS_PER_COMMIT = 500
@@ -26,7 +28,11 @@ interface FileFacts {
   readonly path: FilePath
   readonly mediaType: string
   readonly executable: boolean
+  readonly onlyIfAbsent: boolean
 }
+
+/** With `onlyIfAbsent` the call ends when there is an entry of that path. */
+type IntakeItem = PutItem & Pick<PutFileOptions, 'onlyIfAbsent'>
 
 /** A file that the data plane has, and where it stands in what the caller gave. */
 interface WaitingFile extends FileFacts {
@@ -48,19 +54,21 @@ export class Intake {
     this.#setOf = compileFileSets(parseOpenRequest(draft.request).fileSets)
   }
 
-  /** Stores entries; yields durable outcomes in batches, each item once, in any order. */
-  async *putMany(items: AsyncIterable<PutItem> | Iterable<PutItem>, signal?: AbortSignal): AsyncGenerator<readonly PutOutcome[], void, undefined> {
+  /** Stores entries; yields durable outcomes in batches, each item once, in any order. @throws AlreadyExistsError */
+  async *putMany(
+    items: AsyncIterable<IntakeItem> | Iterable<IntakeItem>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly PutOutcome[], void, undefined> {
     const waiting = new Map<number, WaitingFile>()
     const aside: Aside = { entries: [], outcomes: [] }
     const reused = new Map<number, Extract<PutOutcome, { reused: boolean }>>()
     const resolve: Resolve = async (blobs) => {
-      const outcomes = await this.#attachKnown(blobs.map(({ index, digest, size }) => ({ facts: facts(waiting, index), digest, size })))
-      outcomes.forEach((live, position) => {
-        const blob = blobs[position]
-        if (live && blob !== undefined)
-          reused.set(blob.index, { index: blob.index, digest: sha256Digest(blob.digest), size: blob.size, reused: true })
-      })
-      return outcomes
+      const outcomes = await this.#reuse(blobs.map(({ index, digest, size }) => ({ facts: facts(waiting, index), digest, size })))
+      for (const [position, { index, digest, size }] of blobs.entries()) {
+        const { live = false, readable = false } = outcomes[position] ?? {}
+        if (live) reused.set(index, { index, digest: sha256Digest(digest), size, reused: readable })
+      }
+      return outcomes.map(({ live }) => live)
     }
     const batches = this.#context.dataPlane.ingestMany(this.#sources(items, waiting, aside), signal === undefined ? { resolve } : { resolve, signal })
     for await (const batch of gather(batches, ROWS_PER_COMMIT)) {
@@ -70,31 +78,50 @@ export class Intake {
     yield* this.#flushAside(aside)
   }
 
-  /** Find-missing: attaches what is here (I2); answers in order. */
+  /** Find-missing: attaches what is here and the caller may read (I2); answers in order. */
   async attach(files: readonly KnownFile[]): Promise<readonly boolean[]> {
     const parsed = files.map((file) => ({ facts: fileFacts(file.path, file), digest: rawSha256(sha256Only(file.digest)), size: file.size }))
     const answers: boolean[] = []
     for (let start = 0; start < parsed.length; start += ROWS_PER_COMMIT) {
-      answers.push(...(await this.#attachKnown(parsed.slice(start, start + ROWS_PER_COMMIT))))
+      answers.push(...(await this.#attachReadable(parsed.slice(start, start + ROWS_PER_COMMIT))))
     }
     return answers
   }
 
-  async #attachKnown(blobs: readonly { readonly facts: FileFacts; readonly digest: Uint8Array; readonly size: number }[]): Promise<boolean[]> {
+  async #attachReadable(blobs: readonly KnownBlob[]): Promise<boolean[]> {
+    const readable = new ReadableBlobs(this.#context, this.#draft)
     return this.#context.registry.write('attach', async (session) => {
       await this.#assertOpen(session)
       const answers: boolean[] = []
       for (const { facts: file, digest, size } of blobs) {
         const live = await findLiveChunk(session, digest)
-        if (live?.size === size) await this.#enter(session, file, live)
-        answers.push(live?.size === size)
+        const isAttached =
+          live?.size === size && ((await holds(session, 'draft', this.#draft.id, live.id)) || (await readable.includes(session, live.id)))
+        if (isAttached) await this.#enter(session, file, live)
+        answers.push(isAttached)
+      }
+      return answers
+    })
+  }
+
+  /** Whoever sent the bytes may have them, wherever they were from; whether they were here is told only to those who may read them there. */
+  async #reuse(blobs: readonly KnownBlob[]): Promise<readonly { readonly live: boolean; readonly readable: boolean }[]> {
+    const known = new ReadableBlobs(this.#context, this.#draft)
+    return this.#context.registry.write('attach', async (session) => {
+      await this.#assertOpen(session)
+      const answers: { live: boolean; readable: boolean }[] = []
+      for (const { facts: file, digest, size } of blobs) {
+        const live = await findLiveChunk(session, digest)
+        const isSame = live?.size === size
+        answers.push({ live: isSame, readable: isSame && (await known.includes(session, live.id)) })
+        if (isSame) await this.#enter(session, file, live)
       }
       return answers
     })
   }
 
   async *#sources(
-    items: AsyncIterable<PutItem> | Iterable<PutItem>,
+    items: AsyncIterable<IntakeItem> | Iterable<IntakeItem>,
     waiting: Map<number, WaitingFile>,
     aside: Aside,
   ): AsyncGenerator<IngestItem, void, undefined> {
@@ -173,7 +200,16 @@ export class Intake {
     return named
   }
 
+  /** Enters a blob as a file, in the caller's transaction, which has seen it live (I3). @throws StateConflictError */
+  async enter(session: Session, file: Pick<PutFileOptions, 'mediaType' | 'executable'> & { readonly path: string }, chunk: LiveChunk): Promise<void> {
+    await this.#assertOpen(session)
+    await this.#enter(session, fileFacts(file.path, file), chunk)
+  }
+
   async #enter(session: Session, file: FileFacts, chunk: LiveChunk): Promise<void> {
+    if (file.onlyIfAbsent && (await getEntry(session, this.#draft.id, file.path)) !== undefined) {
+      throw new AlreadyExistsError(`package ${this.#draft.uuid} has an entry '${file.path}' already`)
+    }
     await hold(session, 'draft', this.#draft.id, chunk.id)
     await putEntry(session, this.#draft.id, {
       path: file.path,
@@ -198,6 +234,12 @@ export class Intake {
   }
 }
 
+interface KnownBlob {
+  readonly facts: FileFacts
+  readonly digest: Uint8Array
+  readonly size: number
+}
+
 interface Aside {
   readonly entries: { readonly index: number; readonly item: OtherEntry }[]
   readonly outcomes: PutOutcome[]
@@ -220,15 +262,24 @@ export type Stored = Extract<Ingested, { digest: Uint8Array }>
 export async function nameStored(context: StoreContext, session: Session, batch: readonly Stored[]): Promise<number[]> {
   const leases = new Map<number, number>()
   const ids: number[] = []
-  for (const { placement } of batch) {
+  const named = new Map<number, number>()
+  for (const { digest, size, placement } of batch) {
     if (placement === undefined || leases.has(placement.objectId)) continue
-    leases.set(placement.objectId, await context.writer.assertOwns(session, placement.objectId))
+    // A whole object is nobody's once it is named (or not needed); the same bytes may come a second time.
+    const id = placement.kind === 'whole' ? await findNamedFirst(session, digest, size, placement) : undefined
+    if (id === undefined) leases.set(placement.objectId, await context.writer.assertOwns(session, placement.objectId))
+    else named.set(placement.objectId, id)
   }
   for (const { digest, size, placement } of batch) {
     if (placement === undefined) {
       const live = await findLiveChunk(session, digest)
       if (live === undefined) throw new LeaseLostError('bytes that were here have been collected meanwhile; send them again')
       ids.push(live.id)
+      continue
+    }
+    const known = named.get(placement.objectId)
+    if (known !== undefined) {
+      ids.push(known)
       continue
     }
     ids.push(await nameChunk(session, digest, size, placement))
@@ -244,9 +295,14 @@ function facts(waiting: ReadonlyMap<number, WaitingFile>, index: number): Waitin
   return found
 }
 
-function fileFacts(path: string, options: { readonly mediaType?: string; readonly executable?: boolean }): FileFacts {
+function fileFacts(path: string, options: Pick<PutFileOptions, 'mediaType' | 'executable' | 'onlyIfAbsent'>): FileFacts {
   const parsed = parsePath(path)
-  return { path: parsed, mediaType: mediaTypeFor(parsed, options.mediaType), executable: options.executable === true }
+  return {
+    path: parsed,
+    mediaType: mediaTypeFor(parsed, options.mediaType),
+    executable: options.executable === true,
+    onlyIfAbsent: options.onlyIfAbsent === true,
+  }
 }
 
 function otherEntry(item: Extract<PutItem, { kind: 'symlink' | 'directory' }>): OtherEntry {
@@ -271,7 +327,8 @@ function ingestSource(source: PutSource): IngestSource {
   return { kind: 'stream', stream: source }
 }
 
-function sha256Only(text: string): Digest {
+/** Reads the digest that a caller announces of a file. @throws DigestInvalidError */
+export function sha256Only(text: string): Digest {
   const digest = parseDigest(text)
   if (digest.startsWith('sha256:')) return digest
   throw new DigestInvalidError(`files are announced by sha256, not by ${digest.slice(0, digest.indexOf(':'))}`)

@@ -2,10 +2,14 @@ import type { Digest } from '../core/digest.ts'
 import type { JsonObject } from '../core/canonical-json.ts'
 import type { StoreError } from '../core/errors.ts'
 import type { FileSetRule } from '../core/file-set.ts'
+import type { RepositoryPolicy } from '../core/repository-policy.ts'
 import type { PackageId, RepositoryName, TagName } from '../core/name.ts'
 import type { PackageDocument, PackageLink, Provenance } from '../core/package-document.ts'
 import type { FilePath } from '../core/path.ts'
 import type { FileFingerprint } from '../ports/data-plane.ts'
+import type { Holds, Retention } from './retention-interface.ts'
+import type { Events } from './event-interface.ts'
+import type { Uploads } from './upload-interface.ts'
 
 /**
  * What a user of a store holds, embedded or over the network. Names, paths, references and digests arrive as plain strings and are parsed here, at
@@ -15,9 +19,14 @@ export interface Store extends AsyncDisposable {
   /** The store's own id, a UUID, part of every object key and of the first event. */
   readonly id: string
   readonly packages: Packages
+  readonly repositories: Repositories
   readonly files: Files
   readonly tags: Tags
+  readonly uploads: Uploads
+  readonly schemas: MetadataSchemas
   readonly events: Events
+  readonly retention: Retention
+  readonly holds: Holds
   /** Component checks, cheap enough for a probe. */
   health(): Promise<Health>
   close(): Promise<void>
@@ -69,6 +78,32 @@ export interface PutOptions {
   readonly size?: number
 }
 
+/** How to put one file. */
+export interface PutFileOptions extends PutOptions {
+  /** Refuses to replace what is there. */
+  readonly onlyIfAbsent?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** What an archive is; told by its first bytes when not given. */
+export type ArchiveFormat = 'tar' | 'zip'
+
+/** What came of an archive (or a tree). `bytes` is the sum of its files' sizes. */
+export interface ArchiveReport {
+  readonly files: number
+  readonly symlinks: number
+  readonly directories: number
+  readonly bytes: number
+}
+
+/** How to put an archive. */
+export interface PutArchiveOptions {
+  readonly format?: ArchiveFormat
+  readonly signal?: AbortSignal
+  /** Files and bytes so far. */
+  readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void
+}
+
 /** One entry of a package on its way in. A directory is kept only where nothing lies below it. */
 export type PutItem =
   | ({ readonly kind: 'file'; readonly path: string; readonly source: PutSource } & PutOptions)
@@ -96,18 +131,19 @@ export interface Draft {
   /** `finalized` when opening met the same run id again; then only {@link finalize} may be called, and returns the receipt. */
   readonly status: 'open' | 'finalized'
   readonly reusedExisting: boolean
-  /** Stores one file; replaces one of the same path. */
-  put(
-    path: string,
-    source: PutSource,
-    options?: PutOptions & { readonly signal?: AbortSignal },
-  ): Promise<{ readonly digest: Digest; readonly size: number }>
+  /** Stores one file; replaces one of the same path. @throws AlreadyExistsError with `onlyIfAbsent` when there is one */
+  put(path: string, source: PutSource, options?: PutFileOptions): Promise<{ readonly digest: Digest; readonly size: number }>
   /**
    * Stores many entries; yields batches of durable outcomes, in any order, each item once. Failing items are outcomes. The fastest way in.
    */
   putMany(items: AsyncIterable<PutItem> | Iterable<PutItem>, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly PutOutcome[]>
   /** Find-missing: attaches the files whose bytes are here; answers, in order, which were attached. The others must be put. At most 10,000 a call. */
   attach(files: readonly KnownFile[]): Promise<readonly boolean[]>
+  /**
+   * Stores all entries of a tar (plain, gzip or zstd) or zip archive, replacing what has the same paths. Of an archive that is refused nothing stays.
+   * @throws TreeRefusedError naming every entry that cannot be stored; InputInvalidError for a damaged archive; LimitExceededError
+   */
+  putArchive(source: AsyncIterable<Uint8Array>, options?: PutArchiveOptions): Promise<ArchiveReport>
   remove(path: string): Promise<void>
   /** Seals the package. Repeatable: the second call returns the same receipt. */
   finalize(request?: FinalizePackage): Promise<FinalizedPackage>
@@ -119,7 +155,8 @@ export interface Draft {
 export interface PackageInfo {
   readonly id: PackageId
   readonly repository: RepositoryName
-  readonly status: 'open' | 'finalized' | 'purged'
+  /** `deleted`: it can be taken back until its grace ends; `purged`: this is its tombstone. */
+  readonly status: 'open' | 'finalized' | 'deleted' | 'purged'
   readonly type: string
   readonly producer?: string
   readonly subject?: string
@@ -144,7 +181,7 @@ export interface PackageFilter {
   readonly runId?: string
   readonly type?: string
   readonly retentionClass?: string
-  readonly status?: 'finalized' | 'purged'
+  readonly status?: 'finalized' | 'deleted' | 'purged'
   readonly tag?: string
   readonly from?: string
   readonly until?: string
@@ -175,13 +212,15 @@ export interface ManifestBytes {
 export interface Packages {
   /** Opens a package; the same repository and run id again continues or returns the one there is. @throws RunConflictError */
   open(request: OpenPackage): Promise<Draft>
-  /** Continues an open package by id. */
+  /** Continues an open package by id; of a sealed one only {@link Draft.finalize} may be called. */
   resume(id: string): Promise<Draft>
-  /** `ref`: a package id, `name:tag` or `name@sha256:…`. Aliases lead to the package they stand for. */
+  /**
+   * `ref`: a package id, `name:tag` or `name@sha256:…`. Aliases lead to the package they stand for. The id of an open package shows what it holds so
+   * far to whoever may write to its repository.
+   */
   get(ref: string): Promise<PackageInfo>
   /** Newest first. */
   search(filter?: PackageFilter, page?: PageRequest): Promise<Page<PackageInfo>>
-  repositories(prefix?: string, page?: PageRequest): Promise<Page<RepositoryInfo>>
   /** What the package says of itself beside its files. */
   document(ref: string): Promise<PackageDocument>
   /** The package's own manifest, or one of its children by digest. */
@@ -203,6 +242,34 @@ export interface RepositoryInfo {
   readonly name: RepositoryName
   readonly packages: number
   readonly createdAt: string
+  readonly policy: RepositoryPolicy
+}
+
+/** Names under which packages are grouped, and their policies. */
+export interface Repositories {
+  /** In order of name; those whose name begins with `prefix`. */
+  list(prefix?: string, page?: PageRequest): Promise<Page<RepositoryInfo>>
+  get(name: string): Promise<RepositoryInfo>
+  /** Replaces the policy as a whole; makes the repository when there is none. What was sealed before keeps what it was promised. */
+  set(name: string, policy: RepositoryPolicy): Promise<RepositoryInfo>
+}
+
+/** A JSON Schema (draft 2020-12) for the metadata of packages. */
+export interface MetadataSchema {
+  /** A dotted name that ends in its version, such as `report.run.v1`; what it stands for never changes. */
+  readonly name: string
+  readonly digest: Digest
+  readonly createdAt: string
+  readonly schema: JsonObject
+}
+
+/** The schemas that packages name by `metadataSchema`. */
+export interface MetadataSchemas {
+  /** Registers a schema; the same again changes nothing. @throws AlreadyExistsError when the name stands for another one; InputInvalidError */
+  register(name: string, schema: JsonObject): Promise<MetadataSchema>
+  get(name: string): Promise<MetadataSchema>
+  /** In order of name. */
+  list(page?: PageRequest): Promise<Page<MetadataSchema>>
 }
 
 /** An entry of a finalized package. */
@@ -219,6 +286,15 @@ export type FileInfo =
   | { readonly kind: 'symlink'; readonly path: FilePath; readonly target: string }
   | { readonly kind: 'directory'; readonly path: FilePath }
 
+/** What is left of files of a package that were deleted while others stay: which sets they were in, how many, and their bytes. */
+export interface ExpiredFileSet {
+  readonly fileSets: readonly string[]
+  readonly count: number
+  readonly size: number
+  /** RFC 3339. */
+  readonly deletedAt: string
+}
+
 /** One file's outcome of a verification. For the package's own documents `path` is absent and `digest` names them. */
 export interface VerifiedFile {
   readonly packageId: PackageId
@@ -228,22 +304,46 @@ export interface VerifiedFile {
   readonly problem?: StoreError
 }
 
+/** Which bytes: `start` to `end`, both inclusive, as HTTP counts; all of them without. */
+export interface ReadRange {
+  readonly start?: number
+  readonly end?: number
+  readonly signal?: AbortSignal
+}
+
+/** A file that was found. */
+export interface OpenFile {
+  readonly packageId: PackageId
+  readonly file: Extract<FileInfo, { kind: 'file' }>
+  /** Every piece was verified, and belongs to the caller. */
+  read(range?: ReadRange): AsyncIterable<Uint8Array>
+}
+
 /** Reading what is in packages. `ref` is as in {@link Packages.get}. */
 export interface Files {
-  /** All entries: files by set and path, then links, then empty directories. */
+  /** The tombstones of file sets that expired; a path that is not there while there are any is answered with PurgedError. */
+  expired(ref: string): Promise<readonly ExpiredFileSet[]>
+  /** All entries that are there: files by set and path, then links, then empty directories. */
   list(ref: string, options?: { readonly prefix?: string }): AsyncIterable<FileInfo>
   stat(ref: string, path: string): Promise<Extract<FileInfo, { kind: 'file' }>>
+  /** Finds a file, to be read afterwards. @throws NotFoundError; FileNotFoundError */
+  open(ref: string, path: string): Promise<OpenFile>
   /** Streams a file, or bytes `start` (inclusive) to `end` (inclusive, as HTTP counts). Every piece was verified. */
-  read(
-    ref: string,
-    path: string,
-    range?: { readonly start?: number; readonly end?: number; readonly signal?: AbortSignal },
-  ): AsyncIterable<Uint8Array>
+  read(ref: string, path: string, range?: ReadRange): AsyncIterable<Uint8Array>
   /**
    * Streams many files of one package, small ones read together; yields `bytes` for files up to 2 MiB and a `stream` (to be consumed before the
    * next step, its pieces belonging to the caller) for larger ones. Out of order; each file once. A damaged one is an outcome.
    */
   readMany(ref: string, options?: { readonly prefix?: string; readonly signal?: AbortSignal }): AsyncIterable<ReadFile>
+  /** Streams what is there of a package, or lies at or below a prefix of it, as an archive. The same entries give the same bytes. */
+  archive(ref: string, options: ArchiveRequest): AsyncIterable<Uint8Array>
+}
+
+/** Which archive. */
+export interface ArchiveRequest {
+  readonly format: 'tar' | 'tar.zst' | 'zip'
+  readonly prefix?: string
+  readonly signal?: AbortSignal
 }
 
 /** One file of {@link Files.readMany}. */
@@ -252,42 +352,21 @@ export type ReadFile =
   | { readonly file: Extract<FileInfo, { kind: 'file' }>; readonly stream: AsyncIterable<Uint8Array> }
   | { readonly file: Extract<FileInfo, { kind: 'file' }>; readonly error: StoreError }
 
+/** A tag and the package it leads to. */
+export interface TagInfo {
+  readonly tag: TagName
+  readonly packageId: PackageId
+  readonly manifestDigest: Digest
+}
+
 /** Movable names of packages. */
 export interface Tags {
-  list(
-    repository: string,
-    page?: PageRequest,
-  ): Promise<Page<{ readonly tag: TagName; readonly packageId: PackageId; readonly manifestDigest: Digest }>>
-  /** Points a tag at a package of its repository. */
+  /** In order of name. */
+  list(repository: string, page?: PageRequest): Promise<Page<TagInfo>>
+  get(repository: string, tag: string): Promise<TagInfo>
+  /** Points a tag at a package of its repository. @throws StateConflictError when tags of this repository are immutable and it leads elsewhere */
   set(repository: string, tag: string, ref: string): Promise<void>
   remove(repository: string, tag: string): Promise<void>
-}
-
-/** One event as consumers see it. `cursor` continues after it. */
-export interface StoreEvent {
-  readonly cursor: string
-  readonly seq: number
-  readonly id: string
-  readonly type: string
-  readonly time: string
-  readonly tenant: string
-  readonly resource: string
-  readonly actor: string
-  readonly data: JsonObject
-  /** Chain hash up to and including this event, hexadecimal. */
-  readonly hash: string
-}
-
-/** The log of every change that users can see. */
-export interface Events {
-  list(options?: { readonly after?: string; readonly limit?: number }): Promise<readonly StoreEvent[]>
-  /** All events after the cursor, then new ones as they are committed, until the signal aborts. */
-  follow(options?: { readonly after?: string; readonly signal?: AbortSignal }): AsyncIterable<StoreEvent>
-  /**
-   * Recomputes the hash chain and compares the log with its mirror; `mirrored`: up to which event both are the same.
-   * @throws LogCorruptError naming the first event that was edited, removed, inserted or moved
-   */
-  verify(): Promise<{ readonly events: number; readonly head: string; readonly mirrored: number }>
 }
 
 /** Component checks. */

@@ -20,6 +20,8 @@ const LONGEST_MS = (SECONDS + 60) * 1_000
 class Reader {
   readonly #child: ChildProcess
   readonly #exit: Promise<unknown>
+  /** Resolves when it reads, or has ended. */
+  readonly ready: Promise<unknown>
   #stdout = ''
   #stderr = ''
 
@@ -29,6 +31,7 @@ class Reader {
     child.stdout.on('data', (text: Buffer) => (this.#stdout += text.toString()))
     child.stderr.on('data', (text: Buffer) => (this.#stderr = `${this.#stderr}${text.toString()}`.slice(-10_000)))
     const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST_MS)
+    this.ready = Promise.race([once(child.stdout, 'data'), once(child, 'close')])
     this.#exit = once(child, 'close').then(() => clearTimeout(limit))
     t.after(() => child.kill('SIGKILL'))
   }
@@ -38,7 +41,7 @@ class Reader {
     this.#child.kill('SIGTERM')
     await this.#exit
     assert.equal(this.#child.exitCode, 0, this.#stderr)
-    return Number(this.#stdout)
+    return Number(this.#stdout.replace('ready', ''))
   }
 }
 
@@ -53,6 +56,7 @@ test(
     const pushers = Array.from({ length: PUSHERS }, (_, index) => new Pusher(t, directory, { seed: index * 1_000_000, longest: LONGEST_MS }))
     await Promise.all(pushers.map((pusher) => pusher.pushed(1)))
     const readers = READERS.map((mode) => new Reader(t, directory, mode))
+    await Promise.all(readers.map((reader) => reader.ready))
     const before = pushers.map(({ acknowledged }) => acknowledged.length)
     await sleep(SECONDS * 1_000)
     const counts = pushers.map(({ acknowledged }, index) => acknowledged.length - (before[index] ?? 0))

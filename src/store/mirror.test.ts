@@ -21,7 +21,7 @@ test('a store that is closed has mirrored its whole log, although a process died
   const child: ChildProcess = spawn(process.execPath, [CRASH_CHILD, directory, '0', 'registry.mirror-lease:committed'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const limit = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  const limit = setTimeout(() => child.kill('SIGKILL'), 100_000)
   const pushed = child.stdout?.toArray() ?? Promise.resolve([])
   assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
   clearTimeout(limit)

@@ -1,18 +1,18 @@
 import { DigestStream, sha256Digest } from '../core/digest.ts'
-import { PackCorruptError, StoreMismatchError } from '../core/errors.ts'
+import { StoreMismatchError } from '../core/errors.ts'
 import { verifyChunks } from '../data-plane/batch-reader.ts'
 import { CODEC, ENTRY_KIND, type PackEntry } from '../data-plane/pack-format.ts'
 import { type PackPart, readPack } from '../data-plane/pack-reader.ts'
-import { decodePlacement, decodeRecipe, type PlacementRecord, type RecipeRecord } from '../data-plane/pack-records.ts'
+import { decodePlacement, decodeRecipe, type PlacementRecord } from '../data-plane/pack-records.ts'
 import { BlockChecksums } from '../data-plane/whole-object.ts'
 import { type Backend, type ObjectInfo, type ObjectKey, parseObjectKey } from '../ports/backend.ts'
 import type { ChunkLocation, Placement } from '../ports/data-plane.ts'
 import { blockChecksums, findLiveChunk, locateChunk, nameChunk } from '../registry/chunks.ts'
-import { hold } from '../registry/holders.ts'
 import { quarantineChunk } from '../registry/quarantine.ts'
-import { insertComposedBlob, insertFoundObject, insertRecipePart } from '../registry/recovery.ts'
+import { insertFoundObject } from '../registry/recovery.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Session } from '../registry/statement.ts'
+import { composeBlob, RecipeCollection } from './recipe-recovery.ts'
 
 /** Rows of one transaction. */
 const ROWS_PER_COMMIT = 500
@@ -30,6 +30,9 @@ export interface ObjectScan {
   readonly damage: readonly { readonly key: ObjectKey; readonly reason: string }[]
 }
 
+/** A scan, and the objects that packs tell of but that are not there: lost, or collected when nothing needed their bytes any more. */
+export type ObjectFindings = ObjectScan & { readonly gone: readonly { readonly key: ObjectKey; readonly digest: Uint8Array }[] }
+
 /** Bytes and where they were found. */
 interface FoundCopy {
   readonly digest: Uint8Array
@@ -44,17 +47,18 @@ export class ObjectRecovery {
   readonly #storeId: string
   readonly #manifests = new Set<string>()
   readonly #damage: { readonly key: ObjectKey; readonly reason: string }[] = []
+  readonly #gone: { readonly key: ObjectKey; readonly digest: Uint8Array }[] = []
   /** Objects that are no packs. */
   readonly #unknown: ObjectInfo[] = []
   /** More places of bytes that have one: two writers stored them, or they were stored again because the first copy is damaged. */
   readonly #copies: FoundCopy[] = []
   /** Segments of a placement that has not come to its end, and recipes, which need all chunks first. */
-  readonly #placements = new Map<string, PlacementRecord[]>()
+  readonly #placements = new Map<string, Map<number, PlacementRecord>>()
   /** Keys of whole objects that a placement tells of. */
   readonly #placed = new Set<string>()
   /** What does not start as a pack: whole objects, and packs whose first bytes are damaged. */
   readonly #headless: ObjectInfo[] = []
-  readonly #recipes: { readonly digest: Uint8Array; readonly record: RecipeRecord }[] = []
+  readonly #recipes = new RecipeCollection()
   #packs = 0
   #wholeObjects = 0
   #chunks = 0
@@ -66,7 +70,7 @@ export class ObjectRecovery {
     this.#storeId = storeId
   }
 
-  async run(): Promise<ObjectScan> {
+  async run(): Promise<ObjectFindings> {
     for await (const object of this.#backend.list(`${this.#storeId}/`)) {
       const isOther = object.key.startsWith(`${this.#storeId}/log/`) || object.key === `${this.#storeId}/marker`
       if (!isOther) await this.#object(object)
@@ -75,7 +79,7 @@ export class ObjectRecovery {
     // Once every pack has told of the whole objects it knows.
     for (const object of this.#unknown) if (!this.#placed.has(object.key)) await this.#identify(object)
     for (const copy of this.#copies) await this.#preferSound(copy)
-    for (const { digest, record } of this.#recipes) await this.#compose(digest, record)
+    for (const found of this.#recipes.all()) await composeBlob(this.#registry, found)
     return {
       packs: this.#packs,
       wholeObjects: this.#wholeObjects,
@@ -83,6 +87,7 @@ export class ObjectRecovery {
       manifests: this.#manifests,
       unsealed: this.#unsealed,
       damage: this.#damage,
+      gone: this.#gone,
     }
   }
 
@@ -157,23 +162,29 @@ export class ObjectRecovery {
 
   async #record(entry: PackEntry, payload: Uint8Array): Promise<void> {
     if (entry.kind === ENTRY_KIND.recipe) {
-      this.#recipes.push({ digest: entry.digest, record: decodeRecipe(payload) })
+      this.#recipes.add(this.#packs, entry.digest, decodeRecipe(payload))
       return
     }
     const record = decodePlacement(payload)
-    const known = this.#placements.get(record.key) ?? []
-    known.push(record)
+    // A pack that was rewritten and the new one say the same, until the old one is deleted.
+    if (this.#placed.has(record.key)) return
+    const known = this.#placements.get(record.key) ?? new Map<number, PlacementRecord>()
+    known.set(record.segment, record)
     this.#placements.set(record.key, known)
-    if (known.length < record.segments) return
+    if (known.size < record.segments) return
     this.#placements.delete(record.key)
-    await this.#place(entry.digest, record, known)
+    await this.#place(entry.digest, record, [...known.values()])
   }
 
   async #place(digest: Uint8Array, { key, size, content }: PlacementRecord, segments: readonly PlacementRecord[]): Promise<void> {
     this.#placed.add(key)
     const found = await this.#backend.head(key)
-    if (found?.size !== size) {
-      this.#damage.push({ key, reason: found === undefined ? 'the object is gone' : `the object has ${found.size} bytes instead of ${size}` })
+    if (found === undefined) {
+      this.#gone.push({ key, digest })
+      return
+    }
+    if (found.size !== size) {
+      this.#damage.push({ key, reason: `the object has ${found.size} bytes instead of ${size}` })
       return
     }
     const checksums = Buffer.concat(segments.toSorted((left, right) => left.segment - right.segment).map((segment) => segment.checksums))
@@ -207,28 +218,6 @@ export class ObjectRecovery {
     await this.#registry.write('recover-copy', async (session) => {
       if (reason !== undefined) await quarantineChunk(session, { digest, key, reason })
       await nameChunk(session, digest, size, placement)
-    })
-  }
-
-  async #compose(digest: Uint8Array, record: RecipeRecord): Promise<void> {
-    if (record.segments > 1 && record.segment > 0) return
-    const segments = this.#recipes.filter((other) => Buffer.compare(other.digest, digest) === 0).map((other) => other.record)
-    await this.#registry.write('recover-recipe', async (session) => {
-      const blob = await insertComposedBlob(session, digest, record.size)
-      if (blob === undefined) return
-      let position = 0
-      let start = 0
-      for (const { chunks } of segments.toSorted((left, right) => left.segment - right.segment)) {
-        for (const chunk of chunks) {
-          const live = await findLiveChunk(session, chunk.digest)
-          if (live === undefined)
-            throw new PackCorruptError(`${sha256Digest(digest)} is composed of ${sha256Digest(chunk.digest)}, which is not there`)
-          await insertRecipePart(session, { blob, position, chunk: live.id, start })
-          await hold(session, 'blob', blob, live.id)
-          position += 1
-          start += chunk.size
-        }
-      }
     })
   }
 }

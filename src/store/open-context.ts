@@ -1,26 +1,33 @@
 import { userInfo } from 'node:os'
 import { openFileSystemBackend } from '../adapters/backend-fs/backend-fs.ts'
+import { fullAccess } from '../core/access.ts'
 import { StoreError, StoreMissingError } from '../core/errors.ts'
 import { createInprocDataPlane } from '../data-plane/inproc.ts'
 import { observeBackend } from '../decorators/observe-backend.ts'
 import type { Backend } from '../ports/backend.ts'
-import { type Clock, systemClock } from '../ports/clock.ts'
+import { type SteadyClock, systemClock } from '../ports/clock.ts'
 import { openRegistry } from '../registry/open.ts'
 import type { Registry, RegistryOptions } from '../registry/registry.ts'
 import { getSetting } from '../registry/settings.ts'
 import { openSqlite } from '../registry/sqlite.ts'
 import type { StoreContext } from './context.ts'
 import { DraftClearance } from './draft-clearance.ts'
+import { EventHub } from './event-hub.ts'
 import { checkMarker } from './identity.ts'
+import { ManifestCache } from './manifest-cache.ts'
 import { LogMirror } from './mirror.ts'
-import { exists, storeFiles } from './store-files.ts'
+import { SchemaThread } from './schema-thread.ts'
+import { clearSpool } from './spool-file.ts'
+import { exists, type StoreFiles, storeFiles } from './store-files.ts'
+import { TrustedClock } from './trusted-clock.ts'
+import { UploadWork } from './upload-work.ts'
 import { WriterSession } from './writer-session.ts'
 
 /** How to open a store in this process. */
 export interface StoreOptions {
   /** Who acts, as events name them; default `os:<user>`. */
   readonly actor?: string
-  readonly clock?: Clock
+  readonly clock?: SteadyClock
   /** Told of each step of the write order, before and after it; may throw or never return (fault injection, tracing). */
   readonly observe?: (step: string) => void
   /** Instead of the file system below the store's directory. */
@@ -40,7 +47,7 @@ export async function openContext(directory: string, options: StoreOptions = {})
   const backend = options.backend ?? (await openFileSystemBackend(files.objects))
   const registry = await openRegistry(await openSqlite(files.registry), registryOptions(options))
   try {
-    return await assembleContext(registry, backend, options)
+    return await assembleContext(registry, backend, files, options)
   } catch (error) {
     await registry.close()
     throw error
@@ -48,7 +55,7 @@ export async function openContext(directory: string, options: StoreOptions = {})
 }
 
 /** Puts the parts of a store together. */
-export async function assembleContext(registry: Registry, plainBackend: Backend, options: StoreOptions): Promise<StoreContext> {
+export async function assembleContext(registry: Registry, plainBackend: Backend, files: StoreFiles, options: StoreOptions): Promise<StoreContext> {
   const storeId = await getSetting(registry.reader, 'store-id')
   const logId = await getSetting(registry.reader, 'log-id')
   if (storeId === undefined || logId === undefined) {
@@ -58,25 +65,38 @@ export async function assembleContext(registry: Registry, plainBackend: Backend,
   const backend = options.observe === undefined ? plainBackend : observeBackend(plainBackend, options.observe)
   const writer = new WriterSession(storeId, registry)
   const dataPlane = createInprocDataPlane({ backend, host: writer, storeId })
-  writer.onLost(() => dataPlane.abandon())
+  writer.onEnding(dataPlane)
   const mirror = new LogMirror(backend, registry, { storeId, logId, owner: writer.owner })
   await refuseForeignHistory(mirror, registry)
   registry.onEvents(() => mirror.notice())
   // Catches up with what a process that crashed had committed but not mirrored.
   mirror.notice()
+  const eventHub = new EventHub(registry.reader, logId)
+  registry.onEvents(() => eventHub.notice())
   const clearance = new DraftClearance(registry)
-  if (registry.readOnly === undefined) await clearance.addLeftOvers()
-  const clock = options.clock ?? systemClock
+  const uploadWork = new UploadWork(registry)
+  if (registry.readOnly === undefined) {
+    await Promise.all([clearance.addLeftOvers(), uploadWork.clearance.addLeftOvers(), clearSpool(files.spool)])
+  }
+  const clock = new TrustedClock(options.clock ?? systemClock)
+  await clock.begin(registry.reader)
+  registry.keepTimeBy(clock)
   return {
     storeId,
     logId,
     actor: actorOf(options),
+    access: fullAccess(actorOf(options)),
     registry,
     backend,
     dataPlane,
     writer,
     mirror,
+    eventHub,
     clearance,
+    spoolFolder: files.spool,
+    manifests: new ManifestCache(),
+    uploadWork,
+    schemaThread: new SchemaThread(),
     clock,
     readOnly: () => registry.readOnly,
   }
@@ -96,12 +116,14 @@ async function refuseForeignHistory(mirror: LogMirror, registry: Registry): Prom
  * @throws what could not be written, on a full disk for example; nothing acknowledged is lost by that
  */
 export async function closeContext(context: StoreContext): Promise<void> {
-  const { dataPlane, mirror, clearance, registry, backend } = context
+  const { dataPlane, mirror, eventHub, clearance, uploadWork, schemaThread, registry, backend } = context
+  eventHub.close()
   try {
+    await schemaThread.close()
     if (registry.readOnly !== undefined) await dataPlane.abandon()
     // The pack's end with the lease, and the mirror, are independent: their commits can share a flush.
     const endings = [endWriting(context)]
-    if (registry.readOnly === undefined) endings.push(mirror.close(), clearance.idle())
+    if (registry.readOnly === undefined) endings.push(mirror.close(), clearance.idle(), uploadWork.clearance.idle())
     for (const ending of await Promise.allSettled(endings)) if (ending.status === 'rejected') throw ending.reason
   } finally {
     await registry.close()

@@ -2,7 +2,7 @@ import { encodeCanonical, type JsonObject } from '../core/canonical-json.ts'
 import type { FileSetRule } from '../core/file-set.ts'
 import { packageType, parseRepositoryName, parseRunId, parseTagName, type RepositoryName, type TagName } from '../core/name.ts'
 import { buildPackageDocument, type PackageDocumentInput, type PackageLink, type Provenance } from '../core/package-document.ts'
-import { defaultRetentionClasses, findClass } from '../core/retention.ts'
+import { findClass, type RetentionClass } from '../core/retention.ts'
 import type { FinalizePackage, OpenPackage } from './interface.ts'
 
 /** An {@link OpenPackage} whose every part was checked; what an open package remembers. */
@@ -25,10 +25,10 @@ export interface OpenRequest {
  * Checks a request to open a package, all of it, before anything is done.
  * @throws InputInvalidError, NameInvalidError
  */
-export function checkOpenRequest(request: OpenPackage): OpenRequest {
+export function checkOpenRequest(request: OpenPackage, classes: readonly RetentionClass[]): OpenRequest {
   const { repository, type, tags, fileSets, runId, retentionClass, ...rest } = request
   for (const name of [retentionClass, ...(fileSets ?? []).map((rule) => rule.class)]) {
-    if (name !== undefined) findClass(name, defaultRetentionClasses)
+    if (name !== undefined) findClass(name, classes)
   }
   const checked: OpenRequest = {
     ...rest,

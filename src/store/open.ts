@@ -8,7 +8,6 @@ import { setSetting } from '../registry/settings.ts'
 import { openSqlite } from '../registry/sqlite.ts'
 import { EmbeddedStore } from './embedded-store.ts'
 import { writeMarker } from './identity.ts'
-import type { Store } from './interface.ts'
 import { actorOf, assembleContext, openContext, registryOptions, type StoreOptions } from './open-context.ts'
 import { exists, storeFiles } from './store-files.ts'
 
@@ -18,7 +17,7 @@ export type { StoreOptions }
  * Makes a new store in an empty or new directory, and opens it.
  * @throws AlreadyExistsError when there is a store already
  */
-export async function createStore(directory: string, options: StoreOptions = {}): Promise<Store> {
+export async function createStore(directory: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
   const files = storeFiles(directory)
   if (await exists(files.registry)) throw new AlreadyExistsError(`there is a store in ${directory} already`)
   // Makes the directory durable, too.
@@ -37,13 +36,13 @@ export async function createStore(directory: string, options: StoreOptions = {})
     await setSetting(session, 'mirrored-seq', '0')
     session.emit({ id: uuidv7(clock.now()), type: 'store.created', tenant: 'default', resource: 'store', actor: actorOf(options), data: { storeId } })
   })
-  return new EmbeddedStore(await assembleContext(registry, options.backend ?? backend, options))
+  return new EmbeddedStore(await assembleContext(registry, options.backend ?? backend, files, options))
 }
 
 /**
  * Opens the store in a directory.
  * @throws StoreMissingError; StoreMismatchError when its objects are not there; VersionUnsupportedError
  */
-export async function openStore(directory: string, options: StoreOptions = {}): Promise<Store> {
+export async function openStore(directory: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
   return new EmbeddedStore(await openContext(directory, options))
 }

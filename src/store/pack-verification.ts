@@ -3,7 +3,10 @@ import { ENTRY_KIND } from '../data-plane/pack-format.ts'
 import { readPack } from '../data-plane/pack-reader.ts'
 import { abortedError } from '../ports/source.ts'
 import { type ObjectKey, parseObjectKey } from '../ports/backend.ts'
+import { objectStateOf } from '../registry/inspection.ts'
 import { listSealedPacks } from '../registry/objects.ts'
+import { objectState } from '../registry/tables.ts'
+import { authorizeStore } from './authorization.ts'
 import type { StoreContext } from './context.ts'
 import type { VerifiedPack } from './interface.ts'
 import { isDamage } from './package-reader.ts'
@@ -15,11 +18,14 @@ const PAGE = 1_000
  * rebuilt. Nothing of it is needed to read a file, so that damage here is told, not healed.
  */
 export async function* verifyPacks(context: StoreContext, signal: AbortSignal | undefined): AsyncGenerator<VerifiedPack, void, undefined> {
+  authorizeStore(context, 'admin')
   for (let after = 0; ;) {
     const page = await listSealedPacks(context.registry.reader, after, PAGE)
     for (const { key } of page) {
       if (signal?.aborted === true) throw abortedError(signal)
       const problem = await problemOf(context, parseObjectKey(key))
+      // Rewritten and deleted since it was listed.
+      if (problem !== undefined && (await objectStateOf(context.registry.reader, key)) !== objectState.sealed) continue
       yield problem === undefined ? { key } : { key, problem }
     }
     const last = page.at(-1)

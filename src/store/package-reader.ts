@@ -1,20 +1,22 @@
+import type { Verb } from '../core/access.ts'
 import { type Digest, parseDigest, rawSha256, sha256Digest } from '../core/digest.ts'
-import { DamagedError, NotFoundError, ObjectMissingError, type StoreError } from '../core/errors.ts'
+import { DamagedError, NotFoundError, ObjectMissingError, StoreError } from '../core/errors.ts'
 import { type ParsedManifest, parseManifest } from '../core/manifest.ts'
 import { type PackageDocument, parsePackageDocument } from '../core/package-document.ts'
 import { parseReference } from '../core/name.ts'
 import { type ObjectKey, parseObjectKey } from '../ports/backend.ts'
 import type { BlobLocation, ChunkLocation } from '../ports/data-plane.ts'
 import { blockChecksums, locateChunk, type ChunkPlace } from '../registry/chunks.ts'
-import { findPackage, findPackageByManifest, getPackage, type PackageRow } from '../registry/packages.ts'
+import { findPackage, findPackageByManifest, findTombstone, getPackage, type PackageRow } from '../registry/packages.ts'
 import { quarantineChunk, releaseChunk } from '../registry/quarantine.ts'
 import { listRecipe } from '../registry/recipes.ts'
 import { findRepository } from '../registry/repositories.ts'
+import { packageStatus } from '../registry/tables.ts'
 import { findTag } from '../registry/tags.ts'
+import { authorize } from './authorization.ts'
 import type { StoreContext } from './context.ts'
+import { assertThere } from './tombstone.ts'
 
-/** Manifests and documents kept parsed, counted in their canonical bytes. */
-const CACHE_BYTES = 4 * 1024 * 1024
 /** A manifest or document is at most this long. */
 const LARGEST_DOCUMENT = 4 * 1024 * 1024
 
@@ -27,17 +29,30 @@ export interface LocatedChunk extends ChunkLocation {
 /** Finds packages and the bytes they are made of. */
 export class PackageReader {
   readonly #context: StoreContext
-  readonly #manifests = new Map<Digest, { readonly manifest: ParsedManifest; readonly bytes: number }>()
-  #cached = 0
 
   constructor(context: StoreContext) {
     this.#context = context
   }
 
-  /** @throws NotFoundError, NameInvalidError */
-  async resolve(ref: string): Promise<PackageRow> {
+  /**
+   * Finds a package that is there and that the caller may do this to.
+   * @throws NotFoundError, also for what the caller may not read; PurgedError for what was deleted; ForbiddenError; NameInvalidError
+   */
+  async resolve(ref: string, verb: Verb = 'read'): Promise<PackageRow> {
+    const found = await this.find(ref, verb)
+    assertThere(found)
+    return found
+  }
+
+  /**
+   * Finds a package, also one that was deleted; a tag leads only to what is there.
+   * @throws NotFoundError, also for what the caller may not read; ForbiddenError; NameInvalidError
+   */
+  async find(ref: string, verb: Verb = 'read'): Promise<PackageRow> {
+    const missing = (): NotFoundError => new NotFoundError(`no package '${ref}'`, { detail: { ref } })
     const found = await this.#find(ref)
-    if (found === undefined) throw new NotFoundError(`no package '${ref}'`, { detail: { ref } })
+    if (found === undefined) throw missing()
+    await authorize(this.#context, verb, found.repository, missing)
     return found
   }
 
@@ -47,9 +62,13 @@ export class PackageReader {
     if (reference.kind === 'id') return findPackage(reader, reference.id)
     const repository = await findRepository(reader, reference.repository)
     if (repository === undefined) return undefined
-    if (reference.kind === 'digest') return findPackageByManifest(reader, repository.id, rawSha256(reference.digest))
+    if (reference.kind === 'digest') {
+      const digest = rawSha256(reference.digest)
+      return (await findPackageByManifest(reader, repository.id, digest)) ?? findTombstone(reader, repository.id, digest)
+    }
     const tagged = await findTag(reader, repository.id, reference.tag)
-    return tagged === undefined ? undefined : getPackage(reader, tagged)
+    const row = tagged === undefined ? undefined : await getPackage(reader, tagged)
+    return row?.status === packageStatus.finalized ? row : undefined
   }
 
   document(row: PackageRow): Promise<PackageDocument> {
@@ -62,22 +81,13 @@ export class PackageReader {
 
   /** The manifest of a package or of a child, parsed. */
   async manifest(digest: Digest): Promise<ParsedManifest> {
-    const known = this.#manifests.get(digest)
-    if (known !== undefined) return known.manifest
+    const { manifests } = this.#context
+    const known = manifests.get(digest)
+    if (known !== undefined) return known
     const bytes = await this.readSmall(digest)
     const manifest = parseManifest(bytes)
-    this.#remember(digest, manifest, bytes.length)
+    manifests.add(digest, manifest, bytes.length)
     return manifest
-  }
-
-  #remember(digest: Digest, manifest: ParsedManifest, bytes: number): void {
-    this.#manifests.set(digest, { manifest, bytes })
-    this.#cached += bytes
-    for (const [oldest, entry] of this.#manifests) {
-      if (this.#cached <= CACHE_BYTES || oldest === digest) return
-      this.#manifests.delete(oldest)
-      this.#cached -= entry.bytes
-    }
   }
 
   /** Reads a blob whole that is known to be small: a manifest or a document. */
@@ -90,18 +100,83 @@ export class PackageReader {
     return Buffer.concat(pieces)
   }
 
-  /** Streams a blob, or a part of it (`end` exclusive). Damage that is met is noted, so that the same bytes arriving again heal it. */
+  /**
+   * Streams a blob, or a part of it (`end` exclusive). Goes on elsewhere when what it reads was moved and its pack deleted meanwhile. Damage that is met
+   * is noted, so that the same bytes arriving again heal it.
+   */
   async *read(
     digest: Digest,
     location: BlobLocation,
     range: { readonly start?: number; readonly end?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      yield* this.#context.dataPlane.read(location, range)
-    } catch (error) {
-      await this.noteDamage(error, digest)
-      throw error
+    let start = range.start ?? 0
+    for (let at: BlobLocation | undefined = location; at !== undefined;) {
+      try {
+        for await (const piece of this.#context.dataPlane.read(at, { ...range, start })) {
+          // Before it is handed out: then it is the caller's.
+          start += piece.length
+          yield piece
+        }
+        return
+      } catch (error) {
+        at = await this.#movedSince(error, digest)
+        if (at !== undefined) continue
+        await this.noteDamage(error, digest)
+        throw error
+      }
     }
+  }
+
+  /** Reads many blobs of one chunk each, as `DataPlane.readMany` does, with what {@link read} does about moves and damage. */
+  async *readMany(
+    blobs: readonly { readonly digest: Digest; readonly chunk: ChunkLocation }[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<
+    { readonly index: number; readonly bytes: Uint8Array } | { readonly index: number; readonly error: StoreError },
+    void,
+    undefined
+  > {
+    const chunks = blobs.map(({ chunk }) => chunk)
+    for await (const outcome of this.#context.dataPlane.readMany(chunks, options)) {
+      const { index } = outcome
+      const blob = blobs[index]
+      if (blob === undefined) throw new TypeError(`the data plane answered for chunk ${index}, which it was not asked for`)
+      yield 'bytes' in outcome ? outcome : await this.#readMoved(index, blob.digest, outcome.error, options)
+    }
+  }
+
+  async #readMoved(
+    index: number,
+    digest: Digest,
+    error: StoreError,
+    options: { readonly signal?: AbortSignal },
+  ): Promise<{ readonly index: number; readonly bytes: Uint8Array } | { readonly index: number; readonly error: StoreError }> {
+    const location = await this.#movedSince(error, digest)
+    if (location === undefined) {
+      await this.noteDamage(error, digest)
+      return { index, error }
+    }
+    try {
+      return { index, bytes: Buffer.concat(await Array.fromAsync(this.read(digest, location, options))) }
+    } catch (failure) {
+      if (failure instanceof StoreError) return { index, error: failure }
+      throw failure
+    }
+  }
+
+  /**
+   * Where the bytes of a blob lie now, if a read met an object that is gone because they were moved out of it. Keys are never used twice, so that a
+   * reader who asks again comes to an end.
+   */
+  async #movedSince(error: unknown, digest: Digest): Promise<readonly LocatedChunk[] | undefined> {
+    if (!(error instanceof ObjectMissingError)) return undefined
+    const location = await ifReadable(this.locate(digest))
+    return location?.some(({ key }) => key === error.detail['key']) === false ? location : undefined
+  }
+
+  /** The same for one chunk, wherever it is a part. */
+  async movedChunk(problem: StoreError, chunk: LocatedChunk): Promise<LocatedChunk | undefined> {
+    return (await this.#movedSince(problem, sha256Digest(chunk.digest)))?.[0]
   }
 
   /**

@@ -4,18 +4,24 @@ import { formatTime } from '../core/event.ts'
 import type { BuiltManifest } from '../core/manifest.ts'
 import { isTagName, type TagName, tenantOf } from '../core/name.ts'
 import type { PackageDocument } from '../core/package-document.ts'
-import { defaultRetentionClasses, resolvePolicy } from '../core/retention.ts'
+import { parseRepositoryPolicy } from '../core/repository-policy.ts'
+import { type PolicyContext, resolvePolicy } from '../core/retention.ts'
 import { uuidv7 } from '../core/uuid.ts'
 import { type DraftRow, isSealedBy, markDraftEnded } from '../registry/drafts.ts'
 import { hold } from '../registry/holders.ts'
 import { createUnpublished, findPublishedManifest, publishManifest } from '../registry/manifests.ts'
 import { findPackage, findPackageByManifest, findPackageByRun, type PackageRow } from '../registry/packages.ts'
+import { readRepositoryPolicy } from '../registry/repositories.ts'
+import { listRetentionClasses } from '../registry/retention-classes.ts'
 import type { Session } from '../registry/statement.ts'
 import { findTag } from '../registry/tags.ts'
 import type { StoreContext } from './context.ts'
 import type { FinalizedPackage } from './interface.ts'
 import type { OpenRequest } from './open-request.ts'
-import { applyPackageFinalized, applyPackageReused, eventData, type PackageFinalized, setPolicy } from './views.ts'
+import { setPolicy } from './policy-facts.ts'
+import { immutableTag } from './tags.ts'
+import { assertNotDisposed } from './tombstone.ts'
+import { applyPackageFinalized, applyPackageReused, eventData, type PackageFinalized } from './views.ts'
 
 /** A manifest that is stored. */
 export interface SealedManifest {
@@ -57,7 +63,11 @@ export async function publishPackage(
     await publishManifests(session, draft, sealed)
     const existing = await findPackageByManifest(session, draft.repository_id, rawSha256(root.manifest.digest))
     if (existing === undefined) await assertRunIsFree(session, draft, request)
+    const policy = parseRepositoryPolicy(await readRepositoryPolicy(session, draft.repository_id))
+    if (policy.immutableTags === true) await assertTagsAreFree(session, draft, request.tags, existing?.id)
     const now = context.clock.now()
+    const rules = { classes: await listRetentionClasses(session), ...policy, cutoff: now }
+    const { retentionClass } = resolvePolicy(ownClass(request), rules)
     const data: PackageFinalized = {
       packageId: existing?.uuid ?? draft.uuid,
       requestedId: draft.uuid,
@@ -71,9 +81,9 @@ export async function publishPackage(
       openedAt: formatTime(draft.created_at),
       finalizedAt: formatTime(now),
       tags: await tagsToPlace(session, draft, request),
-      policy: policyOf(sealed, request, now),
+      policy: policyOf(sealed, request, rules),
       ...(request.runId === undefined ? {} : { runId: request.runId }),
-      ...(request.retentionClass === undefined ? {} : { retentionClass: request.retentionClass }),
+      ...(retentionClass === undefined ? {} : { retentionClass }),
     }
     session.emit({
       id: uuidv7(now),
@@ -86,7 +96,11 @@ export async function publishPackage(
     if (existing === undefined) {
       const packageId = await applyPackageFinalized(session, data, document, filesManifests(sealed))
       for (const { chunk } of sealed) await hold(session, 'package', packageId, chunk)
-    } else await applyPackageReused(session, data)
+    } else {
+      await applyPackageReused(session, data)
+      // File sets that had expired are there again.
+      for (const { chunk } of sealed) await hold(session, 'package', existing.id, chunk)
+    }
     await markDraftEnded(session, draft.id)
     const row = await findPackage(session, data.packageId)
     if (row === undefined) throw new TypeError('a package vanished inside its own transaction')
@@ -125,6 +139,7 @@ async function assertRunIsFree(session: Session, draft: DraftRow, request: OpenR
   if (request.runId === undefined) return
   const other = await findPackageByRun(session, draft.repository_id, request.runId)
   if (other === undefined) return
+  assertNotDisposed(other)
   throw new RunConflictError(`run '${request.runId}' of ${request.repository} is package ${other.uuid} already, with other content`, {
     detail: { packageId: other.uuid, manifestDigest: sha256Digest(other.manifest_digest) },
   })
@@ -142,13 +157,26 @@ function filesManifests(sealed: readonly SealedManifest[]): readonly BuiltManife
 }
 
 /** The facts that hold from now on, whatever becomes of the classes: one entry a file set, since its children share them. */
-function policyOf(sealed: readonly SealedManifest[], request: OpenRequest, cutoff: number): PackageFinalized['policy'] {
+function policyOf(sealed: readonly SealedManifest[], request: OpenRequest, rules: PolicyContext): PackageFinalized['policy'] {
   const classOf = new Map(request.fileSets.map((rule) => [rule.name, rule.class]))
-  const own = request.retentionClass === undefined ? [] : [request.retentionClass]
-  return [...new Set(filesManifests(sealed).map(({ setKey }) => setKey))].map((setKey) => {
+  const keys = new Set(filesManifests(sealed).map(({ setKey }) => setKey))
+  // Without files there is the package itself.
+  return [...(keys.size === 0 ? [''] : keys)].map((setKey) => {
     const named = setKey.split(',').flatMap((name) => classOf.get(name) ?? [])
-    return setPolicy(setKey, resolvePolicy(named.length > 0 ? named : own, { classes: defaultRetentionClasses, cutoff }))
+    return setPolicy(setKey, resolvePolicy(named.length > 0 ? named : ownClass(request), rules))
   })
+}
+
+function ownClass({ retentionClass }: OpenRequest): readonly string[] {
+  return retentionClass === undefined ? [] : [retentionClass]
+}
+
+/** @throws StateConflictError when a tag that is set would have to move; `target`: the package that is there already, if so */
+async function assertTagsAreFree(session: Session, draft: DraftRow, tags: readonly TagName[], target: number | undefined): Promise<void> {
+  for (const tag of tags) {
+    const current = await findTag(session, draft.repository_id, tag)
+    if (current !== undefined && current !== target) throw immutableTag(draft.repository, tag)
+  }
 }
 
 /** Explicit tags move; the run id becomes a tag only where that is valid and free. */

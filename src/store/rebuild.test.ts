@@ -63,7 +63,7 @@ test('views that were changed behind the log are named, and replaced only when a
      insert into repositories (tenant_id, name, policy, created_at) values (1, 'invented', '{}', 0)`,
   )
   const report = await rebuild(directory, false)
-  assert.deepEqual(new Set(report.listed.map(({ view }) => view)), new Set(['repositories', 'packages', 'children', 'metadata', 'tags']))
+  assert.deepEqual(new Set(report.listed.map(({ view }) => view)), new Set(['repositories', 'packages', 'children', 'parts', 'metadata', 'tags']))
   assert.equal((await rebuild(directory, true)).differences, report.differences)
   assert.deepEqual((await rebuild(directory, false)).listed, [])
 
@@ -96,7 +96,7 @@ test('a package that was missing holds its manifests again, and one the log does
     directory,
     `delete from packages where uuid = '${ids[1] ?? ''}';
      insert into packages select 99, '019ad000-0000-7000-8000-000000000000', repository_id, status, hidden, run_id, type, producer, subject, retention_class,
-       zeroblob(32), media_type, document_digest, file_count, size, opened_at, finalized_at, expires_at from packages where uuid = '${ids[0] ?? ''}';
+       zeroblob(32), media_type, document_digest, file_count, size, opened_at, finalized_at, mode, expires_at from packages where uuid = '${ids[0] ?? ''}';
      insert into holders values (3, 99, 1)`,
   )
   await rebuild(directory, true)

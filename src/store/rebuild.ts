@@ -130,6 +130,11 @@ async function next(rows: AsyncIterator<ViewRow>): Promise<ViewRow | undefined> 
 function compareKeys(left: ViewRow, right: ViewRow): number {
   for (const column of Object.keys(left).slice(0, 2)) {
     const [a, b] = [left[column] ?? '', right[column] ?? '']
+    if (a instanceof Uint8Array && b instanceof Uint8Array) {
+      const order = Buffer.compare(a, b)
+      if (order === 0) continue
+      return order
+    }
     if (a === b) continue
     return typeof a === 'number' && typeof b === 'number' ? a - b : comparePaths(String(a), String(b))
   }

@@ -1,38 +1,48 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openFileSystemBackend } from '../adapters/backend-fs/backend-fs.ts'
-import { type Digest, rawSha256 } from '../core/digest.ts'
+import { fullAccess } from '../core/access.ts'
+import { type Digest, rawSha256, sha256Digest } from '../core/digest.ts'
 import { StoreMissingError } from '../core/errors.ts'
 import { formatTime, type LoggedEvent } from '../core/event.ts'
 import type { ParsedManifest } from '../core/manifest.ts'
 import { uuidv7 } from '../core/uuid.ts'
 import { createInprocDataPlane } from '../data-plane/inproc.ts'
 import type { Backend } from '../ports/backend.ts'
-import { type Clock, systemClock } from '../ports/clock.ts'
+import { type SteadyClock, systemClock } from '../ports/clock.ts'
+import { documentKinds, listDocuments } from '../registry/documents.ts'
+import { locateChunk } from '../registry/chunks.ts'
 import { insertLoggedEvent } from '../registry/events.ts'
 import { hold } from '../registry/holders.ts'
 import { findPublishedManifest } from '../registry/manifests.ts'
 import { createSchema, openRegistry } from '../registry/open.ts'
-import { findPackage } from '../registry/packages.ts'
+import { listChildren, listKeptPackages, type PackageRow } from '../registry/packages.ts'
 import { insertPublishedManifest, lastChunkId, namedChunk, queueUnheldChunks } from '../registry/recovery.ts'
 import type { Registry } from '../registry/registry.ts'
 import { setSetting } from '../registry/settings.ts'
 import { openSqlite } from '../registry/sqlite.ts'
 import type { StoreContext } from './context.ts'
 import { DraftClearance } from './draft-clearance.ts'
+import { EventHub } from './event-hub.ts'
 import { checkMarker } from './identity.ts'
 import { type MirroredLog, readMirroredLog } from './log-recovery.ts'
+import { ManifestCache } from './manifest-cache.ts'
 import { LogMirror } from './mirror.ts'
-import { ObjectRecovery, type ObjectScan } from './object-recovery.ts'
+import { type ObjectFindings, ObjectRecovery, type ObjectScan } from './object-recovery.ts'
 import { isDamage, PackageReader } from './package-reader.ts'
-import { finalized, manifestsOf, type NamedDocuments, prepareReplay, replay, type ReplayStep } from './replay.ts'
+import { finalized, manifestsOf, type NamedDocuments, prepareReplay, replay } from './replay.ts'
+import { SchemaThread } from './schema-thread.ts'
 import { exists, storeFiles } from './store-files.ts'
+import { TrustedClock } from './trusted-clock.ts'
+import { UploadWork } from './upload-work.ts'
 import type { PackageFinalized } from './views.ts'
 import { WriterSession } from './writer-session.ts'
 
 /** Chunks whose review is queued in one transaction. */
 const CHUNKS_PER_COMMIT = 10_000
 const EDGES_PER_COMMIT = 500
+/** Packages, or documents, that are looked at together. */
+const PACKAGES_AT_ONCE = 500
 
 /** What a recovery found and did. */
 export interface RecoveryReport {
@@ -61,7 +71,7 @@ export interface RecoveryReport {
  * beside it. Nothing of the objects is changed.
  * @throws StoreMissingError when there are no objects of a store
  */
-export async function recoverStore(directory: string, options: { readonly clock?: Clock } = {}): Promise<RecoveryReport> {
+export async function recoverStore(directory: string, options: { readonly clock?: SteadyClock } = {}): Promise<RecoveryReport> {
   const clock = options.clock ?? systemClock
   const files = storeFiles(directory)
   const backend = await openFileSystemBackend(files.objects)
@@ -85,13 +95,13 @@ class Recovery {
   readonly #backend: Backend
   readonly #registry: Registry
   readonly #storeId: string
-  readonly #clock: Clock
+  readonly #clock: SteadyClock
   readonly #packages: PackageReader
   readonly #named = new Set<string>()
   readonly #damagedPackages = new Set<string>()
   #packageCount = 0
 
-  constructor(backend: Backend, registry: Registry, storeId: string, clock: Clock) {
+  constructor(backend: Backend, registry: Registry, storeId: string, clock: SteadyClock) {
     this.#backend = backend
     this.#registry = registry
     this.#storeId = storeId
@@ -103,21 +113,29 @@ class Recovery {
       storeId,
       logId: '',
       actor: 'recover',
+      access: fullAccess('recover'),
       registry,
       backend,
       dataPlane,
       writer,
       mirror,
+      eventHub: new EventHub(registry.reader, ''),
       clearance: new DraftClearance(registry),
-      clock,
+      spoolFolder: '',
+      manifests: new ManifestCache(),
+      uploadWork: new UploadWork(registry),
+      schemaThread: new SchemaThread(),
+      clock: new TrustedClock(clock),
       readOnly: () => undefined,
     }
     this.#packages = new PackageReader(context)
   }
 
   async run(): Promise<Omit<RecoveryReport, 'previousRegistry'>> {
-    const objects = await new ObjectRecovery(this.#backend, this.#registry, this.#storeId).run()
+    const { gone, ...found } = await new ObjectRecovery(this.#backend, this.#registry, this.#storeId).run()
     const log = await readMirroredLog(this.#backend, this.#storeId, (events) => this.#replayAll(events))
+    await this.#holdAll()
+    const objects = { ...found, damage: [...found.damage, ...(await this.#lost(gone))] }
     const unnamedManifests = [...objects.manifests].filter((digest): digest is Digest => !this.#named.has(digest))
     const reasons = lossReasons(objects, log, unnamedManifests)
     const lossy = reasons.length > 0
@@ -144,6 +162,16 @@ class Recovery {
     }
   }
 
+  /** Objects that are not there and that somebody needs; the others were collected. */
+  async #lost(gone: ObjectFindings['gone']): Promise<ObjectScan['damage']> {
+    const lost = []
+    for (const { key, digest } of gone) {
+      const place = await locateChunk(this.#registry.reader, digest)
+      if (place?.damaged === true && place.key === undefined) lost.push({ key, reason: 'the object is gone' })
+    }
+    return lost
+  }
+
   async #replayAll(events: readonly LoggedEvent[]): Promise<void> {
     for (const event of events) {
       const step = await prepareReplay(event, (data) => this.#read(data))
@@ -151,15 +179,14 @@ class Recovery {
         await insertLoggedEvent(session, event)
         await replay(session, step)
       })
-      if (event.type === 'package.finalized') await this.#holdPackage(finalized(event), step)
+      if (event.type === 'package.finalized') for (const digest of manifestsOf(finalized(event), step.named?.root)) this.#named.add(digest)
     }
   }
 
   /** A package whose bytes are lost is still a package of the log: it is there, and says so when it is read. */
-  async #read(data: PackageFinalized): Promise<NamedDocuments> {
+  async #read(data: Pick<PackageFinalized, 'documentDigest' | 'manifestDigest'>): Promise<NamedDocuments> {
     const document = await this.#ifReadable(this.#packages.readDocument(data.documentDigest))
     const root = await this.#ifReadable(this.#packages.manifest(data.manifestDigest))
-    if (document === undefined || root === undefined) this.#damagedPackages.add(data.packageId)
     return { document, root }
   }
 
@@ -172,14 +199,38 @@ class Recovery {
     }
   }
 
-  async #holdPackage(data: PackageFinalized, { named }: ReplayStep): Promise<void> {
+  /** What the log says in the end: packages that are there hold what of them is there, documents hold their bytes. */
+  async #holdAll(): Promise<void> {
+    for (let after = 0; ;) {
+      const page = await listKeptPackages(this.#registry.reader, after, PACKAGES_AT_ONCE)
+      for (const row of page) await this.#holdPackage(row)
+      const last = page.at(-1)
+      if (last === undefined || page.length < PACKAGES_AT_ONCE) break
+      after = last.id
+    }
+    for (const kind of documentKinds) {
+      for (let after = ''; ;) {
+        const page = await listDocuments(this.#registry.reader, kind, after, PACKAGES_AT_ONCE)
+        await this.#registry.write('recover-documents', async (session) => {
+          for (const { id, digest } of page) await hold(session, 'document', id, await namedChunk(session, digest, 0))
+        })
+        const last = page.at(-1)
+        if (last === undefined || page.length < PACKAGES_AT_ONCE) break
+        after = last.name
+      }
+    }
+  }
+
+  async #holdPackage(row: PackageRow): Promise<void> {
     this.#packageCount += 1
-    const row = await findPackage(this.#registry.reader, data.packageId)
-    if (row === undefined) throw new TypeError('a package that was just replayed is not there')
-    for (const digest of manifestsOf(data, named?.root)) {
-      this.#named.add(digest)
-      const manifest = digest === data.manifestDigest ? named?.root : await this.#ifReadable(this.#packages.manifest(digest))
-      if (manifest === undefined) this.#damagedPackages.add(data.packageId)
+    const own = sha256Digest(row.manifest_digest)
+    const { document, root } = await this.#read({ documentDigest: sha256Digest(row.document_digest), manifestDigest: own })
+    if (document === undefined || root === undefined) this.#damagedPackages.add(row.uuid)
+    const gone = new Set((await listChildren(this.#registry.reader, row.id)).flatMap((child) => (child.isGone ? [sha256Digest(child.digest)] : [])))
+    for (const digest of [own, ...(root?.kind === 'index' ? root.children.map((child) => child.digest) : [])]) {
+      if (gone.has(digest)) continue
+      const manifest = digest === own ? root : await this.#ifReadable(this.#packages.manifest(digest))
+      if (manifest === undefined) this.#damagedPackages.add(row.uuid)
       const chunk = await this.#registry.write('recover-holder', async (session) => {
         const id = await namedChunk(session, rawSha256(digest), 0)
         await hold(session, 'package', row.id, id)
@@ -191,7 +242,8 @@ class Recovery {
 
   async #holdContent(chunk: number, manifest: ParsedManifest): Promise<void> {
     if ((await findPublishedManifest(this.#registry.reader, chunk)) !== undefined) return
-    const content = manifest.kind === 'index' ? manifest.children : manifest.blobs
+    // Of an index only the child with the document: as finalize.ts does it.
+    const content = manifest.kind === 'index' ? manifest.children.slice(0, 1) : manifest.blobs
     const holder = await this.#registry.write('recover-manifest', (session) => insertPublishedManifest(session, chunk))
     for (let start = 0; start < content.length; start += EDGES_PER_COMMIT) {
       await this.#registry.write('recover-edges', async (session) => {

@@ -3,15 +3,20 @@ import type { LoggedEvent } from '../core/event.ts'
 import { childFacts, type ParsedManifest } from '../core/manifest.ts'
 import type { PackageDocument } from '../core/package-document.ts'
 import type { Session } from '../registry/statement.ts'
+import { applyRetentionEvent, retentionEvent } from './retention/retention-events.ts'
 import {
   applyPackageFinalized,
   applyPackageReused,
+  applyPolicyChanged,
   applyRepositoryCreated,
+  applySchemaRegistered,
   applyTagRemoved,
   applyTagSet,
   type FilesManifest,
   type PackageFinalized,
   type RepositoryCreated,
+  type RepositoryPolicyChanged,
+  type SchemaRegistered,
   type TagChanged,
 } from './views.ts'
 
@@ -41,6 +46,12 @@ export async function replay(session: Session, { event, named }: ReplayStep): Pr
     case 'repository.created':
       await applyRepositoryCreated(session, repositoryCreated(event))
       return
+    case 'repository.policy-changed':
+      await applyPolicyChanged(session, policyChanged(event))
+      return
+    case 'schema.registered':
+      await applySchemaRegistered(session, schemaRegistered(event))
+      return
     case 'package.finalized': {
       const sealed = finalized(event)
       await applyPackageFinalized(
@@ -60,7 +71,10 @@ export async function replay(session: Session, { event, named }: ReplayStep): Pr
     case 'tag.removed':
       await applyTagRemoved(session, tagChanged(event))
       break
-    default:
+    default: {
+      const known = retentionEvent(event.type, event.data)
+      if (known !== undefined) await applyRetentionEvent(session, known, event.actor)
+    }
   }
 }
 
@@ -75,6 +89,18 @@ function repositoryCreated({ data }: LoggedEvent): RepositoryCreated {
   const written: unknown = data
   // Sound: as in finalized.
   return written as RepositoryCreated
+}
+
+function policyChanged({ data }: LoggedEvent): RepositoryPolicyChanged {
+  const written: unknown = data
+  // Sound: as in finalized.
+  return written as RepositoryPolicyChanged
+}
+
+function schemaRegistered({ data }: LoggedEvent): SchemaRegistered {
+  const written: unknown = data
+  // Sound: as in finalized.
+  return written as SchemaRegistered
 }
 
 function tagChanged({ data }: LoggedEvent): TagChanged {

@@ -10,13 +10,13 @@ export class SealedDraft implements Draft {
   readonly repository: RepositoryName
   readonly status = 'finalized'
   readonly reusedExisting = true
-  readonly #row: PackageRow
+  readonly #receipt: FinalizedPackage
 
-  constructor(row: PackageRow) {
-    const { id, repository } = receiptOf(row, true)
-    this.id = id
-    this.repository = repository
-    this.#row = row
+  /** @param reusedExisting what the receipt says: whether it is another package, or another push, than the one asked for */
+  constructor(row: PackageRow, reusedExisting: boolean) {
+    this.#receipt = receiptOf(row, reusedExisting)
+    this.id = this.#receipt.id
+    this.repository = this.#receipt.repository
   }
 
   put(): Promise<never> {
@@ -32,6 +32,10 @@ export class SealedDraft implements Draft {
     return Promise.reject(this.#sealed())
   }
 
+  putArchive(): Promise<never> {
+    return Promise.reject(this.#sealed())
+  }
+
   remove(): Promise<never> {
     return Promise.reject(this.#sealed())
   }
@@ -41,7 +45,7 @@ export class SealedDraft implements Draft {
   }
 
   async finalize(): Promise<FinalizedPackage> {
-    return receiptOf(this.#row, true)
+    return this.#receipt
   }
 
   #sealed(): StateConflictError {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { StoreMissingError } from '../core/errors.ts'
+import { sumWaitingObjects } from '../registry/condemned-objects.ts'
 import { countDrafts } from '../registry/inspection.ts'
 import { readLastIds } from '../registry/references.ts'
 import { openSqliteReader } from '../registry/sqlite-reader.ts'
@@ -60,8 +61,10 @@ export interface StoreStatistics {
   readonly open: StoredBytes
   /** What nothing holds and collection removes. */
   readonly unheld: StoredBytes
-  /** All objects together, headers and dead bytes included. */
+  /** All objects together, headers and dead bytes included, also those that are leaving. */
   readonly stored: number
+  /** Objects that nothing needs and that are deleted once readers are done with them. */
+  readonly leaving: { readonly objects: number; readonly size: number }
   readonly packs: PackStatistics
   readonly wholeObjects: { readonly count: number; readonly size: number }
   readonly openPackages: { readonly count: number; readonly entries: number; readonly size: number }
@@ -100,7 +103,7 @@ export async function readStatistics(directory: string): Promise<StoreStatistics
 
 async function gather(session: Session): Promise<StoreStatistics> {
   const last = await readLastIds(session)
-  const roles = { content: emptyBytes(), description: emptyBytes(), open: emptyBytes(), unheld: emptyBytes() }
+  const roles = { content: emptyBytes(), part: emptyBytes(), description: emptyBytes(), open: emptyBytes(), unheld: emptyBytes() }
   const byRepository = new Shares<number>()
   const byClass = new Shares<string | null>()
   let live = 0
@@ -130,6 +133,7 @@ async function gather(session: Session): Promise<StoreStatistics> {
   const packs = objects.filter(({ isPack }) => isPack)
   const whole = objects.filter(({ isPack, isComplete }) => !isPack && isComplete)
   const { open, sealing } = await countDrafts(session)
+  const leaving = await sumWaitingObjects(session)
   return {
     packages,
     purged,
@@ -141,7 +145,8 @@ async function gather(session: Session): Promise<StoreStatistics> {
     descriptions: roles.description,
     open: roles.open,
     unheld: roles.unheld,
-    stored: sumOf(objects, 'size'),
+    stored: sumOf(objects, 'size') + leaving.size,
+    leaving,
     packs: {
       count: sumOf(packs, 'count'),
       open: sumOf(

@@ -1,29 +1,23 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface, type Interface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { digestOf } from '../core/digest.ts'
 import type { Database } from '../registry/dialect.ts'
 import { openRegistry } from '../registry/open.ts'
 import type { Registry } from '../registry/registry.ts'
 import { openSqlite } from '../registry/sqlite.ts'
 import { assertKept, assertWhole, Pusher } from '../testing/pusher.ts'
+import { Driven, stop, stopBetweenCommits, takeForDead } from '../testing/stopped-process.ts'
 import type { Store } from './interface.ts'
 import { createStore, openStore } from './open.ts'
-import { freezeDeadWriters } from './reaper.ts'
 import { storeFiles } from './store-files.ts'
 
 /** How often a busy writer is stopped in a run; the nightly run asks for more. */
 const STOPS = Number(process.env['ARTIFACT_STORE_STOPS'] ?? 20)
 const LONGEST_MS = 60_000 + STOPS * 3_000
-const DRIVEN = fileURLToPath(new URL('../testing/driven-child.ts', import.meta.url))
 
 /** A store, and its registry as another process has it. */
 async function someStore(t: TestContext): Promise<{ readonly directory: string; readonly database: Database; readonly registry: Registry }> {
@@ -35,58 +29,6 @@ async function someStore(t: TestContext): Promise<{ readonly directory: string; 
   const registry = await openRegistry(database)
   t.after(() => registry.close())
   return { directory, database, registry }
-}
-
-/** What happens when a writer has said nothing for longer than its lease lasts. */
-async function takeForDead(registry: Registry): Promise<number> {
-  await registry.write('age', (session) => session.query({ sql: 'update leases set expires_at = 1 where name is null', parameters: [] }))
-  return freezeDeadWriters(registry)
-}
-
-/** Stops a process with SIGSTOP and waits until all of it stands still. */
-async function stop(pid: number): Promise<void> {
-  process.kill(pid, 'SIGSTOP')
-  for (let look = 0; !/^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8')); look += 1) {
-    assert.ok(look < 1_000, 'the process does not stop')
-    await sleep(1)
-  }
-}
-
-/** Stops a process, but not while it holds the lock of SQLite: then everybody waits for it, and nobody can take it for dead. */
-async function stopBetweenCommits(pid: number, database: Database): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    await stop(pid)
-    if ((await database.begin()) !== undefined) return database.rollback()
-    process.kill(pid, 'SIGCONT')
-    await sleep(Math.random() * 20)
-  }
-  assert.fail('the process always holds the lock')
-}
-
-class Driven {
-  readonly pid: number
-  readonly #child: ChildProcess
-  readonly #answers: Interface
-
-  constructor(t: TestContext, directory: string) {
-    const child = spawn(process.execPath, [DRIVEN, directory], { stdio: ['pipe', 'pipe', 'inherit'] })
-    this.#child = child
-    this.pid = child.pid ?? 0
-    this.#answers = createInterface({ input: child.stdout })
-    t.after(() => child.kill('SIGKILL'))
-  }
-
-  async do(line: string): Promise<string> {
-    const answer = once(this.#answers, 'line', { signal: AbortSignal.timeout(20_000) })
-    this.#child.stdin?.write(`${line}\n`)
-    return String((await answer)[0])
-  }
-
-  async end(): Promise<void> {
-    const exit = once(this.#child, 'exit')
-    this.#child.stdin?.end()
-    assert.equal((await exit)[0], 0)
-  }
 }
 
 async function visible(store: Store, repository: string): Promise<ReadonlySet<string>> {

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 export interface StoreFiles {
   readonly registry: string
   readonly objects: string
+  /** Temporary files: archives that must be there as a whole before they can be read. */
+  readonly spool: string
 }
 
 /** The paths in a store's directory. */
 export function storeFiles(directory: string): StoreFiles {
-  return { registry: join(directory, 'registry.db'), objects: join(directory, 'objects') }
+  return { registry: join(directory, 'registry.db'), objects: join(directory, 'objects'), spool: join(directory, 'spool') }
 }
 
 /** Whether there is something under this name. */

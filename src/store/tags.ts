@@ -1,18 +1,18 @@
 import { sha256Digest } from '../core/digest.ts'
-import { InputInvalidError, NotFoundError } from '../core/errors.ts'
-import { parseRepositoryName, parseTagName, type RepositoryName, tenantOf } from '../core/name.ts'
+import { InputInvalidError, NotFoundError, StateConflictError } from '../core/errors.ts'
+import { parseRepositoryName, parseTagName, type RepositoryName, type TagName, tenantOf } from '../core/name.ts'
 import { uuidv7 } from '../core/uuid.ts'
-import { findRepository } from '../registry/repositories.ts'
+import { parseRepositoryPolicy } from '../core/repository-policy.ts'
+import { findRepository, type RepositoryRow } from '../registry/repositories.ts'
 import type { Session } from '../registry/statement.ts'
-import { findTag, listTags } from '../registry/tags.ts'
+import { findTag, getTag, listTags, type TagRow } from '../registry/tags.ts'
+import { authorize, noRepository } from './authorization.ts'
 import type { StoreContext } from './context.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
-import type { Page, PageRequest, Tags } from './interface.ts'
+import type { Page, PageRequest, TagInfo, Tags } from './interface.ts'
 import type { PackageReader } from './package-reader.ts'
 import { pageLimit } from './page-limit.ts'
 import { applyTagRemoved, applyTagSet, eventData, type TagChanged } from './views.ts'
-
-type TagInfo = Awaited<ReturnType<Tags['list']>>['items'][number]
 
 /** The tags of an embedded store. */
 export class EmbeddedTags implements Tags {
@@ -28,25 +28,36 @@ export class EmbeddedTags implements Tags {
     const limit = pageLimit(page.limit)
     const after = page.after === undefined ? '' : decodeCursor(page.after, ['string'])[0]
     const { reader } = this.#context.registry
-    const rows = await listTags(reader, await repositoryId(reader, parseRepositoryName(repository)), after, limit + 1)
-    const items = rows.slice(0, limit).map((row) => ({
-      tag: row.name,
-      packageId: row.uuid,
-      manifestDigest: sha256Digest(row.manifest_digest),
-    }))
+    const name = parseRepositoryName(repository)
+    await authorize(this.#context, 'read', name)
+    const rows = await listTags(reader, (await repositoryOf(reader, name)).id, after, limit + 1)
+    const items = rows.slice(0, limit).map(tagInfo)
     const last = items.at(-1)
     return rows.length > limit && last !== undefined ? { items, next: encodeCursor([last.tag]) } : { items }
+  }
+
+  async get(repository: string, tag: string): Promise<TagInfo> {
+    const { reader } = this.#context.registry
+    const name = parseRepositoryName(repository)
+    const parsed = parseTagName(tag)
+    await authorize(this.#context, 'read', name)
+    const row = await getTag(reader, (await repositoryOf(reader, name)).id, parsed)
+    if (row === undefined) throw new NotFoundError(`no tag '${name}:${parsed}'`)
+    return tagInfo(row)
   }
 
   async set(repository: string, tag: string, ref: string): Promise<void> {
     const name = parseRepositoryName(repository)
     const parsed = parseTagName(tag)
-    const target = await this.#packages.resolve(ref)
+    await authorize(this.#context, 'write', name)
+    const target = await this.#packages.resolve(ref, 'write')
     if (target.repository !== name)
       throw new InputInvalidError(`package ${target.uuid} is in ${target.repository}; a tag of ${name} cannot point to it`)
     await this.#context.registry.write('tag', async (session) => {
-      if ((await findTag(session, target.repository_id, parsed)) === target.id) return
-      const data: TagChanged = { repository: name, tag: parsed, packageId: target.uuid }
+      const current = await findTag(session, target.repository_id, parsed)
+      if (current === target.id) return
+      if (current !== undefined) assertMovable(await repositoryOf(session, name), name, parsed)
+      const data: TagChanged = { repository: name, tag: parsed, packageId: target.uuid, manifestDigest: sha256Digest(target.manifest_digest) }
       await applyTagSet(session, data)
       this.#emit(session, 'tag.set', name, data)
     })
@@ -55,9 +66,11 @@ export class EmbeddedTags implements Tags {
   async remove(repository: string, tag: string): Promise<void> {
     const name = parseRepositoryName(repository)
     const parsed = parseTagName(tag)
+    await authorize(this.#context, 'write', name)
     await this.#context.registry.write('untag', async (session) => {
       const data: TagChanged = { repository: name, tag: parsed }
-      await repositoryId(session, name)
+      const row = await repositoryOf(session, name)
+      if ((await findTag(session, row.id, parsed)) !== undefined) assertMovable(row, name, parsed)
       if (!(await applyTagRemoved(session, data))) throw new NotFoundError(`no tag '${name}:${parsed}'`)
       this.#emit(session, 'tag.removed', name, data)
     })
@@ -75,8 +88,23 @@ export class EmbeddedTags implements Tags {
   }
 }
 
-async function repositoryId(session: Session, name: RepositoryName): Promise<number> {
+async function repositoryOf(session: Session, name: RepositoryName): Promise<RepositoryRow> {
   const found = await findRepository(session, name)
-  if (found === undefined) throw new NotFoundError(`no repository '${name}'`)
-  return found.id
+  if (found === undefined) throw noRepository(name)
+  return found
+}
+
+function assertMovable({ policy }: RepositoryRow, repository: RepositoryName, tag: TagName): void {
+  if (parseRepositoryPolicy(policy).immutableTags === true) throw immutableTag(repository, tag)
+}
+
+/** What is thrown where a tag that is set stays as it is. */
+export function immutableTag(repository: RepositoryName, tag: TagName): StateConflictError {
+  return new StateConflictError(`tag '${repository}:${tag}' is set, and tags of this repository are immutable; use another tag`, {
+    detail: { repository, tag },
+  })
+}
+
+function tagInfo(row: TagRow): TagInfo {
+  return { tag: row.name, packageId: row.uuid, manifestDigest: sha256Digest(row.manifest_digest) }
 }

@@ -2,7 +2,9 @@ import { type Digest, rawSha256, sha256Digest } from '../core/digest.ts'
 import type { StoreError } from '../core/errors.ts'
 import type { FilePath } from '../core/path.ts'
 import { listManifestTargets } from '../registry/manifests.ts'
-import { listAllPackages, type PackageRow } from '../registry/packages.ts'
+import { getPackage, listAllPackages, type PackageRow } from '../registry/packages.ts'
+import { packageStatus } from '../registry/tables.ts'
+import { authorizeStore } from './authorization.ts'
 import type { StoreContext } from './context.ts'
 import type { EmbeddedFiles } from './files.ts'
 import type { VerifiedFile } from './interface.ts'
@@ -38,6 +40,7 @@ export class Verification {
       yield* this.#package(await this.#packages.resolve(ref), signal)
       return
     }
+    authorizeStore(this.#context, 'admin')
     for (let after = 0; ;) {
       const page = await listAllPackages(this.#context.registry.reader, after, 100)
       for (const row of page) yield* this.#package(row, signal)
@@ -52,17 +55,36 @@ export class Verification {
     for await (const blob of this.#blobs(row)) {
       batch.push(blob)
       if (batch.length < BATCH) continue
-      yield* this.#verify(row, batch, signal)
+      yield* this.#stillNamed(row, this.#verify(row, batch, signal))
       batch = []
     }
-    yield* this.#verify(row, batch, signal)
+    yield* this.#stillNamed(row, this.#verify(row, batch, signal))
+  }
+
+  /** What the package let go of while it was verified may be gone, and is no problem. */
+  async *#stillNamed(row: PackageRow, lines: AsyncIterable<VerifiedFile>): AsyncGenerator<VerifiedFile, void, undefined> {
+    let named: Promise<ReadonlySet<Digest>> | undefined
+    for await (const line of lines) {
+      if (line.problem !== undefined) {
+        named ??= this.#digestsOf(row.id)
+        if (!(await named).has(line.digest)) continue
+      }
+      yield line
+    }
+  }
+
+  async #digestsOf(id: number): Promise<ReadonlySet<Digest>> {
+    const row = await getPackage(this.#context.registry.reader, id)
+    const isThere = row !== undefined && row.status < packageStatus.purging
+    return new Set(isThere ? (await Array.fromAsync(this.#blobs(row))).map(({ digest }) => digest) : [])
   }
 
   /** Document and manifests first; files as far as their manifests can be read (a manifest that cannot is a line of its own). */
   async *#blobs(row: PackageRow): AsyncGenerator<Blob, void, undefined> {
     const manifests = new Set([sha256Digest(row.manifest_digest)])
     const root = await ifReadable(this.#packages.manifest(sha256Digest(row.manifest_digest)))
-    if (root?.kind === 'index') for (const child of root.children) manifests.add(child.digest)
+    const gone = await this.#files.goneChildrenOf(row)
+    if (root?.kind === 'index') for (const { digest } of root.children) if (!gone.has(digest)) manifests.add(digest)
     const children = (await ifReadable(this.#files.childrenOf(row))) ?? []
     for (const child of children) manifests.add(child.digest)
     yield { digest: sha256Digest(row.document_digest), size: 0 }
@@ -110,9 +132,10 @@ export class Verification {
         const chunk = chunks[index]
         if (blob === undefined || state === undefined || chunk === undefined)
           throw new TypeError(`the data plane answered for chunk ${index}, which it was not asked for`)
-        if (problem !== undefined) {
-          state.problem ??= problem
-          noting.push(this.#packages.noteDamage(problem, sha256Digest(chunk.digest)))
+        const damage = problem === undefined ? undefined : await this.#confirmed(problem, chunk, signal)
+        if (damage !== undefined) {
+          state.problem ??= damage
+          noting.push(this.#packages.noteDamage(damage, sha256Digest(chunk.digest)))
         } else if (chunk.damaged) noting.push(this.#packages.noteSound(chunk))
         state.left -= 1
         if (state.left === 0) yield line(row, blob, state.problem)
@@ -120,6 +143,14 @@ export class Verification {
     } finally {
       await Promise.all(noting)
     }
+  }
+
+  /** What lay in a pack that was rewritten and deleted meanwhile is looked at where it lies now. */
+  async #confirmed(problem: StoreError, chunk: LocatedChunk, signal: AbortSignal | undefined): Promise<StoreError | undefined> {
+    const moved = await this.#packages.movedChunk(problem, chunk)
+    if (moved === undefined) return problem
+    const [again] = await Array.fromAsync(this.#context.dataPlane.verify([moved], signal === undefined ? {} : { signal }))
+    return again?.problem === undefined ? undefined : this.#confirmed(again.problem, moved, signal)
   }
 }
 

@@ -1,15 +1,20 @@
-import type { JsonObject } from '../core/canonical-json.ts'
+import { canonicalJson, type JsonObject } from '../core/canonical-json.ts'
 import { type Digest, parseDigest, rawSha256 } from '../core/digest.ts'
 import { LogCorruptError } from '../core/errors.ts'
-import { formatTime } from '../core/event.ts'
+import type { SchemaName } from '../core/metadata-schema.ts'
 import type { PackageId, RepositoryName, TagName, TenantName } from '../core/name.ts'
 import type { PackageDocument } from '../core/package-document.ts'
-import type { PolicyFacts } from '../core/retention.ts'
+import type { RepositoryPolicy } from '../core/repository-policy.ts'
+import { expiryOf, retentionOf } from '../core/retention-state.ts'
+import { insertDocument } from '../registry/documents.ts'
+import { savePart } from '../registry/package-parts.ts'
 import { type ChildRow, findPackage, insertAlias, insertPackage, type PackageRow } from '../registry/packages.ts'
-import { createRepository, findRepository } from '../registry/repositories.ts'
+import { createRepository, findRepository, writeRepositoryPolicy } from '../registry/repositories.ts'
 import type { Session } from '../registry/statement.ts'
 import { removeTag, setTag } from '../registry/tags.ts'
 import { metadataIndex } from './metadata-index.ts'
+import { policyFacts, type SetPolicy } from './policy-facts.ts'
+import { changeRetention } from './retention-change.ts'
 
 /**
  * What each event means for the logical tables. Live changes and a rebuild from the log go through the same functions, so that the views are a
@@ -21,6 +26,21 @@ export interface RepositoryCreated {
   readonly repository: RepositoryName
   readonly tenant: TenantName
   readonly createdAt: string
+}
+
+/** Data of `repository.policy-changed`: the policy as a whole. */
+export interface RepositoryPolicyChanged {
+  readonly repository: RepositoryName
+  readonly policy: RepositoryPolicy
+  readonly changedAt: string
+}
+
+/** Data of `schema.registered`. */
+export interface SchemaRegistered {
+  readonly schema: SchemaName
+  readonly digest: Digest
+  readonly size: number
+  readonly registeredAt: string
 }
 
 /** Data of `package.finalized`; of `package.reused`, where `packageId` is the package that was there and `requestedId` becomes its alias. */
@@ -43,19 +63,12 @@ export interface PackageFinalized {
   readonly policy: readonly SetPolicy[]
 }
 
-interface SetPolicy {
-  readonly fileSets: string
-  readonly class: string | null
-  readonly durationDays: number | null
-  readonly mode: string
-  readonly expiresAt: string | null
-}
-
 /** Data of `tag.set` and `tag.removed`. */
 export interface TagChanged {
   readonly repository: RepositoryName
   readonly tag: TagName
   readonly packageId?: PackageId
+  readonly manifestDigest?: Digest
 }
 
 /** A manifest that holds files, as the root manifest tells of it. */
@@ -67,25 +80,29 @@ export interface FilesManifest {
 }
 
 /** Event data are JSON; the interfaces above say which. */
-export function eventData(data: RepositoryCreated | PackageFinalized | TagChanged): JsonObject {
+export function eventData(data: RepositoryCreated | RepositoryPolicyChanged | SchemaRegistered | PackageFinalized | TagChanged): JsonObject {
   // Sound: these interfaces hold strings, numbers, null and arrays of them.
   return data as unknown as JsonObject
-}
-
-/** How policy facts stand in events. */
-export function setPolicy(fileSets: string, facts: PolicyFacts): SetPolicy {
-  return {
-    fileSets,
-    class: facts.retentionClass ?? null,
-    durationDays: facts.durationDays ?? null,
-    mode: facts.mode,
-    expiresAt: facts.expiresAt === undefined ? null : formatTime(facts.expiresAt),
-  }
 }
 
 /** @returns the repository's row id */
 export function applyRepositoryCreated(session: Session, data: RepositoryCreated): Promise<number> {
   return createRepository(session, { tenant: data.tenant, name: data.repository, createdAt: Date.parse(data.createdAt) })
+}
+
+/** A repository has another policy from now on; what was sealed before keeps the facts that its own event carries. */
+export async function applyPolicyChanged(session: Session, { repository, policy }: RepositoryPolicyChanged): Promise<void> {
+  await writeRepositoryPolicy(session, await repositoryId(session, repository), encodePolicy(policy), policy.publicRead === true)
+}
+
+/** The one spelling of a policy, by which two can be compared. */
+export function encodePolicy(policy: RepositoryPolicy): string {
+  return canonicalJson({ ...policy })
+}
+
+/** @returns the document's row id */
+export function applySchemaRegistered(session: Session, { schema, digest, registeredAt }: SchemaRegistered): Promise<number> {
+  return insertDocument(session, { kind: 'schema', name: schema, digest: rawSha256(parseDigest(digest)), createdAt: Date.parse(registeredAt) })
 }
 
 /** @returns the package's row id */
@@ -96,7 +113,7 @@ export async function applyPackageFinalized(
   manifests: readonly FilesManifest[],
 ): Promise<number> {
   const repository = await repositoryId(session, data.repository)
-  const children = childRows(data.policy, manifests)
+  const retention = retentionOf([{ kind: 'sealed', at: Date.parse(data.finalizedAt), parts: policyFacts(data.policy) }])
   const packageId = await insertPackage(
     session,
     {
@@ -114,20 +131,23 @@ export async function applyPackageFinalized(
       size: data.size,
       opened_at: Date.parse(data.openedAt),
       finalized_at: Date.parse(data.finalizedAt),
-      expires_at: latestExpiry(children),
+      mode: retention.mode,
+      expires_at: expiryOf(retention) ?? null,
     },
-    children,
+    childRows(data.policy, manifests),
     metadataIndex(document.metadata),
   )
+  for (const part of retention.parts) await savePart(session, packageId, part)
   for (const tag of data.tags) await setTag(session, repository, tag, packageId)
   return packageId
 }
 
-/** The repository held this manifest already: another id leads to it, and it gets the tags. */
+/** The repository held this manifest already: another id leads to it, it gets the tags, and it was taken in again. */
 export async function applyPackageReused(session: Session, data: PackageFinalized): Promise<void> {
   const existing = await packageOf(session, data.packageId)
   await insertAlias(session, data.requestedId, existing.id)
   for (const tag of data.tags) await setTag(session, existing.repository_id, tag, existing.id)
+  await changeRetention(session, existing.id, { kind: 'taken-in', at: Date.parse(data.finalizedAt), parts: policyFacts(data.policy) })
 }
 
 /** A tag leads to a package from now on. */
@@ -142,28 +162,11 @@ export async function applyTagRemoved(session: Session, data: TagChanged): Promi
 }
 
 function childRows(policy: readonly SetPolicy[], manifests: readonly FilesManifest[]): readonly ChildRow[] {
-  const bySet = new Map(policy.map((facts) => [facts.fileSets, facts]))
+  const known = new Set(policy.map(({ fileSets }) => fileSets))
   return manifests.map(({ digest, setKey, fileCount, size }, ordinal) => {
-    const facts = bySet.get(setKey)
-    if (facts === undefined) throw new LogCorruptError(`a package event has no policy facts for file set '${setKey}'`)
-    return {
-      ordinal,
-      digest: rawSha256(digest),
-      set_key: setKey,
-      file_count: fileCount,
-      size,
-      retention_class: facts.class,
-      duration_days: facts.durationDays,
-      mode: facts.mode,
-      expires_at: facts.expiresAt === null ? null : Date.parse(facts.expiresAt),
-    }
+    if (!known.has(setKey)) throw new LogCorruptError(`a package event has no policy facts for file set '${setKey}'`)
+    return { ordinal, digest: rawSha256(digest), set_key: setKey, file_count: fileCount, size }
   })
-}
-
-/** The package lives as long as the part of it that lives longest. */
-function latestExpiry(children: readonly ChildRow[]): number | null {
-  const times = children.map((child) => child.expires_at)
-  return times.reduce((latest, time) => (latest === null || time === null ? null : Math.max(latest, time)), times[0] ?? null)
 }
 
 async function repositoryId(session: Session, name: RepositoryName): Promise<number> {

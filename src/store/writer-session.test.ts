@@ -81,3 +81,30 @@ test('closing a store leaves no lease and no object that is anybody’s', async 
   assert.equal(database.prepare('select count(*) as n from leases').get()?.['n'], 0)
   database.close()
 })
+
+test('a writer ends its open pack when that is a day old, or when something in it has to go, and writes on in another one', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const { store, file } = await stage(t)
+  const draft = await store.packages.open({ repository: 'r' })
+  const renewed = async (change: string, expected: readonly unknown[]): Promise<void> => {
+    const database = new DatabaseFile(file)
+    database.exec(change)
+    database.close()
+    t.mock.timers.tick(20_000)
+    for (let look = 0; look < 1_000 && JSON.stringify(packs(file)) !== JSON.stringify(expected); look += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    assert.deepEqual(packs(file), expected)
+  }
+  await draft.put('a', Buffer.from('a'))
+  await renewed('update leases set acquired_at = acquired_at', [[1, 0]])
+  await renewed('update objects set created_at = created_at - 2 * 86400000', [[2, 0]])
+  await draft.put('b', Buffer.from('b'))
+  await renewed('update objects set erase_by = 1 where state = 1', [
+    [2, 0],
+    [2, 0],
+  ])
+  await draft.put('c', Buffer.from('c'))
+  const { id } = await draft.finalize()
+  for await (const line of store.packages.verify(id)) assert.equal(line.problem, undefined)
+})

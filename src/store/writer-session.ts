@@ -1,15 +1,17 @@
 import { LeaseLostError, StoreReadOnlyError, type StoreError } from '../core/errors.ts'
 import { uuidv4 } from '../core/uuid.ts'
 import { parseObjectKey } from '../ports/backend.ts'
-import type { Allocation, DataPlaneHost, ObjectKind } from '../ports/data-plane.ts'
+import type { Allocation, DataPlane, DataPlaneHost, ObjectKind } from '../ports/data-plane.ts'
 import { acquireLease, extendLease, leaseExists, releaseLease } from '../registry/leases.ts'
-import { disownSealed, freezeObjects, insertIntent, markPackSealed, ownsObject } from '../registry/objects.ts'
+import { disownIntended, disownSealed, freezeObjects, hasAgedPack, insertIntent, markPackSealed, ownsObject } from '../registry/objects.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Session } from '../registry/statement.ts'
 
 /** How long a writer that says nothing is taken for alive. */
 const LEASE_MS = 60_000
 const RENEW_MS = 20_000
+/** A pack is not kept open for longer: until it is sealed nobody can look through it. */
+const PACK_AGE_MS = 86_400_000
 
 /**
  * This process's lease as a writer, and the objects it writes under it. Taken with the first object, renewed while the store is open. When it is
@@ -25,16 +27,21 @@ export class WriterSession implements DataPlaneHost {
   #lease: Promise<number> | undefined
   #held: number | undefined
   #renewal: NodeJS.Timeout | undefined
-  #abandon: (() => Promise<void>) | undefined
+  #packs: Pick<DataPlane, 'abandon' | 'seal'> | undefined
 
   constructor(storeId: string, registry: Registry) {
     this.#storeId = storeId
     this.#registry = registry
   }
 
-  /** What lets go of open objects when the lease is lost. */
-  onLost(abandon: () => Promise<void>): void {
-    this.#abandon = abandon
+  /** The lease that this process holds at the moment, if it writes: while its row exists, the process may be alive. */
+  get heldLease(): number | undefined {
+    return this.#held
+  }
+
+  /** What lets go of open objects when the lease is lost, and what ends the open pack when it is time. */
+  onEnding(packs: Pick<DataPlane, 'abandon' | 'seal'>): void {
+    this.#packs = packs
   }
 
   async allocate(kind: ObjectKind): Promise<Allocation> {
@@ -65,6 +72,11 @@ export class WriterSession implements DataPlaneHost {
   async sealed(objectId: number, facts: { readonly size: number; readonly entries: number }): Promise<void> {
     const lease = await this.#lease
     if (lease !== undefined) await this.#registry.write('seal', (session) => markPackSealed(session, objectId, lease, facts))
+  }
+
+  async dropped(objectId: number): Promise<void> {
+    const lease = this.#held
+    if (lease !== undefined) await this.#registry.write('drop', (session) => disownIntended(session, objectId, lease))
   }
 
   failed(error: StoreError): void {
@@ -107,6 +119,7 @@ export class WriterSession implements DataPlaneHost {
         return extendLease(session, lease, this.owner, LEASE_MS)
       })
       if (!isAlive) await this.#lost(lease)
+      else if (await hasAgedPack(this.#registry.reader, lease, PACK_AGE_MS)) await this.#packs?.seal()
     } catch {
       // The next commit meets the same failure and reports it to somebody who can act.
     }
@@ -117,6 +130,6 @@ export class WriterSession implements DataPlaneHost {
     if (this.#held !== lease) return
     this.#lease = undefined
     this.#held = undefined
-    await this.#abandon?.()
+    await this.#packs?.abandon()
   }
 }

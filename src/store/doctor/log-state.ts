@@ -1,7 +1,8 @@
 import { LogCorruptError, type StoreError } from '../../core/errors.ts'
 import { formatTime } from '../../core/event.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { getLogHead } from '../../registry/events.ts'
+import { isBlobLease } from '../../registry/blob-leases.ts'
+import { getLogHead, lastEventOfResource } from '../../registry/events.ts'
 import { listLeases } from '../../registry/inspection.ts'
 import { getSetting } from '../../registry/settings.ts'
 import type { Session } from '../../registry/statement.ts'
@@ -76,7 +77,12 @@ export async function examineClock(session: Session, started: ClockReading, cloc
     const observed = `the clock says ${formatTime(now.wall)}, but the last event happened at ${formatTime(head.time)}`
     return { check, status: 'warn', observed, advice }
   }
-  const long = (await listLeases(session, LEASES)).filter(({ left }) => left > LEASE_MS)
+  const last = await lastEventOfResource(session, 'clock')
+  if (last?.type === 'clock.suspected') {
+    const observed = `event ${last.seq} says that the clock is suspect: nothing is deleted`
+    return { check, status: 'warn', observed, advice: "Look at the clock ('artifact-store retention clock'), then accept it if it is right." }
+  }
+  const long = (await listLeases(session, LEASES)).filter(({ left, name }) => left > LEASE_MS && !isBlobLease(name))
   if (long.length > 0) {
     const observed = `${counted(long.length, 'lease')} last longer than any lease is taken for: the clock was set back since`
     return {

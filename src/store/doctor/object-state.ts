@@ -108,7 +108,7 @@ class ObjectComparison {
 
   async #compare(row: ObjectState, object: ObjectInfo): Promise<void> {
     const expected = Math.max(row.size, row.named_to ?? 0)
-    const isRight = (size: number): boolean => (row.state === objectState.sealed && row.size > 0 ? size === row.size : size >= expected)
+    const isRight = (size: number): boolean => (row.state === objectState.sealed && row.entries > 0 ? size === row.size : size >= expected)
     if (isRight(object.size)) return
     const now = await this.#head(row.key)
     if (now === undefined || isRight(now.size)) return

@@ -1,12 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sha256Digest } from '../../core/digest.ts'
 import { formatTime } from '../../core/event.ts'
-import { countDrafts, countReviews, listDamaged, listQuarantine } from '../../registry/inspection.ts'
+import { sumWaitingObjects } from '../../registry/condemned-objects.ts'
+import { countDrafts, countReviews, countUploads, listDamaged, listQuarantine } from '../../registry/inspection.ts'
 import {
   contradictingChunks,
   contradictingCounters,
   contradictingEntries,
   contradictingHolders,
+  contradictingRecipes,
+  contradictingUploads,
   readLastIds,
   unheldPackages,
 } from '../../registry/references.ts'
@@ -53,6 +56,10 @@ export async function examineReferences(session: Session): Promise<Finding> {
     add(lost, 'chunks in objects that are to be deleted', found.inCondemnedObject)
     add(lost, 'chunks that lie nowhere', found.nowhere)
     add(spare, 'chunks that nothing refers to and nothing will review', found.forgotten)
+    const composed = await contradictingRecipes(session, after, to)
+    add(lost, 'parts of composed blobs that have no row or are to be deleted', composed.gone)
+    add(lost, 'parts of composed blobs that are composed themselves', composed.composed)
+    add(lost, 'parts of composed blobs that nothing holds', composed.unheld)
     const held = await contradictingHolders(session, after, to)
     holders += held.rows
     add(lost, 'references to chunks that have no row', held.ofNothing)
@@ -67,6 +74,9 @@ export async function examineReferences(session: Session): Promise<Finding> {
   const entries = await contradictingEntries(session)
   add(lost, 'files of open packages that nothing holds', entries.unheld)
   add(spare, 'entries of open packages that are gone', entries.ofNoDraft)
+  const uploads = await contradictingUploads(session)
+  add(lost, 'parts of uploads that nothing holds', uploads.unheld)
+  add(spare, 'parts of uploads that are gone', uploads.ofNoUpload)
   const check = 'references'
   if (lost.size > 0) {
     const advice =
@@ -123,14 +133,29 @@ export async function examineDrafts(session: Session, now: number): Promise<Find
   return { check, status: 'ok', observed }
 }
 
+/** Uploads that come in pieces, and are not finished or not cleared away. */
+export async function examineUploads(session: Session): Promise<Finding> {
+  const { open, complete, expired, ended } = await countUploads(session)
+  const observed = [
+    `${counted(open, 'upload')} under way`,
+    ...(complete > 0 ? [`${complete} complete`] : []),
+    ...(expired > 0 ? [`${expired} that expired and ${expired === 1 ? 'waits' : 'wait'} for being given up`] : []),
+    ...(ended > 0 ? [`${counted(ended, 'upload')} that ended with rows left to clear`] : []),
+  ].join(', ')
+  return { check: 'uploads', status: 'ok', observed }
+}
+
 /** How much waits for collection. */
 export async function examineReviews(session: Session): Promise<Finding> {
   const { count, oldest } = await countReviews(session)
+  const { objects, size } = await sumWaitingObjects(session)
   const since = oldest === undefined ? '' : ` since ${formatTime(oldest)}`
+  const leaving =
+    objects === 0 ? '' : `; ${counted(objects, 'object')} (${size} bytes) wait${objects === 1 ? 's' : ''} for the last readers, then to be deleted`
   return {
     check: 'reviews',
     status: 'ok',
-    observed: `${counted(count, 'chunk')} that lost a reference wait${count === 1 ? 's' : ''} for review${since}`,
+    observed: `${counted(count, 'chunk')} that lost a reference wait${count === 1 ? 's' : ''} for review${since}${leaving}`,
   }
 }
 

@@ -1,37 +1,19 @@
-import { BackendFailedError, InputInvalidError, LimitExceededError, StoreError } from '../core/errors.ts'
-import type { EntryProblem } from '../core/errors.ts'
-import type { Digest } from '../core/digest.ts'
-import { comparePaths, displayBytes, displayPath, pathFromBytes } from '../core/path.ts'
-import type { FilePath } from '../core/path.ts'
+import { type ArchiveEntry, DamagedEntryError } from '../core/archive-entry.ts'
+import { type Digest, DigestStream } from '../core/digest.ts'
+import { BackendFailedError, DigestMismatchError, type EntryProblem, InputInvalidError, StoreError } from '../core/errors.ts'
+import { comparePaths, displayBytes, displayPath, type FilePath, pathFromBytes } from '../core/path.ts'
+import { parseMediaType } from '../core/media-type.ts'
 import { checkSymlink } from '../core/symlink.ts'
-import { decompress } from './decompress.ts'
-import type { Draft, KnownFile, PutItem } from './interface.ts'
-import { piecesOf } from '../ports/source.ts'
+import { type ArchiveReading, readArchive } from './archive-source.ts'
+import type { ArchiveReport, Draft, KnownFile, PutArchiveOptions, PutItem, PutOptions } from './interface.ts'
 import { isEntryError, reasonOf, refuseProblems, throwIfAborted } from './push-report.ts'
-import type { PushProgress, PushReport } from './push-report.ts'
-import { readTar } from './tar-reader.ts'
-import type { TarEntry } from './tar-reader.ts'
 import { checkTree } from './tree-check.ts'
 
-/** What an archive may ask for. */
-export interface TarLimits {
-  /** Most entries. Each costs about 300 bytes of memory. */
-  readonly entries: number
-  /** Most bytes that come out (zeros of sparse files included) for each byte that goes in … */
-  readonly expansion: number
-  /** … beyond these, which are always allowed. */
-  readonly expandedBytes: number
-}
+/** How to take an archive in. */
+export type ArchiveIntakeOptions = ArchiveReading & Pick<PutArchiveOptions, 'onProgress'>
 
-/** Generous: what people pack passes, what was made to fill a disk does not. */
-const TAR_LIMITS: TarLimits = { entries: 2_000_000, expansion: 1_000, expandedBytes: 4 * 1024 ** 3 }
-
-/** How to push an archive. */
-export interface PushTarOptions {
-  readonly limits?: Partial<TarLimits>
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: PushProgress) => void
-}
+/** What an archive is put into. */
+export type ArchiveTarget = Pick<Draft, 'put' | 'putMany' | 'attach'>
 
 /** Files up to this size are sent together; the others one by one, streamed. */
 const BUFFERED_BYTES = 2 << 20
@@ -41,26 +23,25 @@ const DOT = 0x2e
 const SLASH = 0x2f
 
 /**
- * Stores the entries of a tar archive (plain, gzip or zstd, told by its first bytes) in an open package. The same tree gives the same package by
- * archive and by {@link import('./push-tree.ts').pushTree}. A leading `./` is dropped, a hard link becomes a file of its own. An entry that a package cannot
- * hold ends the storing, but the archive is read on, so that all of them are named. Nothing is finalized here; whoever opened the draft aborts it.
+ * Stores the entries of an archive, tar (plain, gzip or zstd) or zip. The same tree gives the same package by archive and by
+ * {@link import('./push-tree.ts').pushTree}. A leading `./` is dropped, a hard link becomes a file of its own. An entry that a package cannot hold ends the
+ * storing, but the archive is read on, so that all of them are named. What was stored before stays; whoever opened the target gives it up.
  * @throws TreeRefusedError with all entries that cannot be stored
- * @throws InputInvalidError when the archive is damaged, cut off, or no tar archive
+ * @throws InputInvalidError when the archive is damaged, cut off, or none
  * @throws LimitExceededError
  */
-export async function pushTar(
-  draft: Pick<Draft, 'put' | 'putMany' | 'attach'>,
-  source: AsyncIterable<Uint8Array>,
-  options: PushTarOptions = {},
-): Promise<PushReport> {
-  return new TarPush(draft, options).run(source)
+export async function takeArchive(target: ArchiveTarget, source: AsyncIterable<Uint8Array>, options: ArchiveIntakeOptions): Promise<ArchiveReport> {
+  return new ArchiveIntake(target, options).run(source)
 }
 
 /** What stands at a path. The digest is known once the file is stored. */
 type Stored =
-  | { readonly kind: 'file'; digest?: Digest; readonly size: number; readonly executable: boolean }
+  | { readonly kind: 'file'; digest?: Digest; readonly size: number; readonly facts: FileFacts }
   | { readonly kind: 'symlink'; readonly target: string }
   | { readonly kind: 'directory' }
+
+/** What is said of a file when it is put. */
+type FileFacts = Pick<PutOptions, 'executable' | 'mediaType' | 'digest'>
 
 /** An entry that is to be put now. */
 interface Admitted {
@@ -68,10 +49,9 @@ interface Admitted {
   readonly stored: Exclude<Stored, { kind: 'directory' }>
 }
 
-class TarPush {
-  readonly #draft: Pick<Draft, 'put' | 'putMany' | 'attach'>
-  readonly #options: PushTarOptions
-  readonly #limits: TarLimits
+class ArchiveIntake {
+  readonly #target: ArchiveTarget
+  readonly #options: ArchiveIntakeOptions
   readonly #stored = new Map<FilePath, Stored>()
   readonly #problems: EntryProblem[] = []
   /** What was given to `putMany`, by position. */
@@ -79,60 +59,55 @@ class TarPush {
   /** Hard links, attached when the bytes of all files are stored. */
   readonly #copies: FilePath[] = []
   #failure: unknown
-  #entries = 0
-  #bytesIn = 0
-  #bytesUnpacked = 0
-  #bytesOfContent = 0
   #files = 0
   #symlinks = 0
   #directories = 0
   #bytes = 0
-  #reused = 0
 
-  constructor(draft: Pick<Draft, 'put' | 'putMany' | 'attach'>, options: PushTarOptions) {
-    this.#draft = draft
+  constructor(target: ArchiveTarget, options: ArchiveIntakeOptions) {
+    this.#target = target
     this.#options = options
-    this.#limits = { ...TAR_LIMITS, ...options.limits }
   }
 
-  async run(source: AsyncIterable<Uint8Array>): Promise<PushReport> {
+  async run(source: AsyncIterable<Uint8Array>): Promise<ArchiveReport> {
     try {
-      for await (const outcomes of this.#draft.putMany(this.#items(source), withSignal(this.#options.signal))) {
+      for await (const outcomes of this.#target.putMany(this.#items(source), withSignal(this.#options.signal))) {
         for (const outcome of outcomes) {
           const path = this.#sent[outcome.index]
           if (path === undefined) continue
           if ('error' in outcome) this.#refuse(path, outcome.error)
-          else this.#settle(path, outcome.digest, outcome.reused)
+          else this.#settle(path, outcome.digest)
         }
-        this.#options.onProgress?.({ phase: 'send', files: this.#files, bytes: this.#bytes })
+        this.#options.onProgress?.({ files: this.#files, bytes: this.#bytes })
       }
     } catch (error) {
       throw this.#failure ?? error
     }
     refuseProblems('the archive', this.#problems)
     await this.#attachCopies()
-    return { files: this.#files, symlinks: this.#symlinks, directories: this.#directories, bytes: this.#bytes, unread: 0, reused: this.#reused }
+    return { files: this.#files, symlinks: this.#symlinks, directories: this.#directories, bytes: this.#bytes }
   }
 
   /** Reads the archive, puts what is large, and yields the rest. */
   async *#items(source: AsyncIterable<Uint8Array>): AsyncGenerator<PutItem, void, undefined> {
     // A draft may put the failure of a source into words of its own; what is wrong with the archive says more.
     try {
-      for await (const entry of readTar(this.#unpacked(source))) {
-        throwIfAborted(this.#options.signal)
-        if (++this.#entries > this.#limits.entries) throw new LimitExceededError(`the archive has more than ${this.#limits.entries} entries`)
+      for await (const entry of readArchive(source, this.#options)) {
         const admitted = this.#admit(entry)
-        if (admitted === undefined || this.#problems.length > 0) continue
+        if (admitted === undefined) continue
         const { path, stored } = admitted
-        if (stored.kind === 'symlink') {
+        if (this.#problems.length > 0) {
+          if (stored.kind === 'file') await this.#check(path, entry, stored.facts)
+        } else if (stored.kind === 'symlink') {
           this.#sent.push(path)
           yield { kind: 'symlink', path, target: stored.target }
-        } else if (entry.size <= BUFFERED_BYTES) {
-          const bytes = await this.#bytesOf(entry)
-          this.#sent.push(path)
-          yield { kind: 'file', path, source: bytes, executable: stored.executable }
+        } else if (entry.size > BUFFERED_BYTES) {
+          await this.#putLarge(path, entry, stored.facts)
         } else {
-          await this.#putLarge(path, entry, stored.executable)
+          const bytes = await this.#bytesOf(path, entry)
+          if (bytes === undefined) continue
+          this.#sent.push(path)
+          yield { kind: 'file', path, source: bytes, ...stored.facts }
         }
       }
       yield* this.#emptyDirectories()
@@ -161,7 +136,7 @@ class TarPush {
   }
 
   /** Takes note of an entry, or of why it is refused. @returns undefined when there is nothing to put */
-  #admit(entry: TarEntry): Admitted | undefined {
+  #admit(entry: ArchiveEntry): Admitted | undefined {
     try {
       const path = pathOf(entry.name, entry.kind === 'directory')
       if (path === undefined) return undefined
@@ -183,10 +158,10 @@ class TarPush {
   }
 
   /** @throws StoreError saying why a package cannot hold the entry */
-  #understood(path: FilePath, entry: TarEntry): Stored {
+  #understood(path: FilePath, entry: ArchiveEntry): Stored {
     if (entry.problem !== undefined) throw new InputInvalidError(entry.problem)
     if (entry.kind === 'directory') return { kind: 'directory' }
-    if (entry.kind === 'file') return { kind: 'file', size: entry.size, executable: (entry.mode & OWNER_EXECUTE) !== 0 }
+    if (entry.kind === 'file') return { kind: 'file', size: entry.size, facts: factsOf(entry) }
     if (entry.kind === 'symlink') return symlinkAt(path, targetOf(entry.linkName))
     const original = pathOf(entry.linkName, false)
     const stored = original === undefined ? undefined : this.#stored.get(original)
@@ -196,65 +171,65 @@ class TarPush {
     return stored.kind === 'symlink' && original !== path ? symlinkAt(path, stored.target) : stored
   }
 
-  async #putLarge(path: FilePath, entry: TarEntry, executable: boolean): Promise<void> {
-    const { signal } = this.#options
+  async #putLarge(path: FilePath, entry: ArchiveEntry, facts: FileFacts): Promise<void> {
+    let damage: StoreError | undefined
+    const content = this.#contentOf(entry, (error) => (damage = error))
     try {
-      const { digest } = await this.#draft.put(path, this.#contentOf(entry), { size: entry.size, executable, ...withSignal(signal) })
-      this.#settle(path, digest, false)
+      const { digest } = await this.#target.put(path, content, { size: entry.size, ...facts, ...withSignal(this.#options.signal) })
+      this.#settle(path, digest)
     } catch (error) {
       if (this.#failure !== undefined || !(error instanceof StoreError)) throw error
-      this.#refuse(path, error)
+      this.#refuse(path, damage ?? error)
     }
   }
 
-  async #bytesOf(entry: TarEntry): Promise<Uint8Array> {
+  /** @returns undefined when the entry is damaged, which is noted */
+  async #bytesOf(path: FilePath, entry: ArchiveEntry): Promise<Uint8Array | undefined> {
+    let damage: StoreError | undefined
     const pieces: Uint8Array[] = []
-    for await (const piece of this.#contentOf(entry)) pieces.push(piece)
+    try {
+      for await (const piece of this.#contentOf(entry, (error) => (damage = error))) pieces.push(piece)
+    } catch (error) {
+      if (damage === undefined) throw error
+      this.#refuse(path, damage)
+      return undefined
+    }
     const [only] = pieces
     return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
   }
 
-  async *#contentOf(entry: TarEntry): AsyncGenerator<Uint8Array, void, undefined> {
+  /** Once the archive is refused nothing more is stored, but what is wrong with the other entries is still found. */
+  async #check(path: FilePath, entry: ArchiveEntry, { digest }: FileFacts): Promise<void> {
+    const hash = new DigestStream()
+    let damage: StoreError | undefined
     try {
-      for await (const piece of entry.content()) {
-        this.#bytesOfContent += piece.length
-        this.#limitExpansion()
-        yield piece
-      }
+      for await (const piece of this.#contentOf(entry, (error) => (damage = error))) if (digest !== undefined) hash.update(piece)
     } catch (error) {
-      this.#failure ??= error
+      if (damage === undefined) throw error
+      this.#refuse(path, damage)
+      return
+    }
+    const found = digest === undefined ? undefined : hash.digest()
+    if (found !== digest) this.#refuse(path, new DigestMismatchError(`is ${String(found)}, not ${String(digest)}`))
+  }
+
+  /** Tells apart what ends the archive from what is wrong with one entry only. */
+  async *#contentOf(entry: ArchiveEntry, onDamage: (error: DamagedEntryError) => void): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* entry.content()
+    } catch (error) {
+      if (error instanceof DamagedEntryError) onDamage(error)
+      else this.#failure ??= error
       throw error
     }
   }
 
-  async *#packed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const piece of piecesOf(source, this.#options.signal)) {
-      this.#bytesIn += piece.length
-      yield piece
-    }
-  }
-
-  async *#unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const piece of decompress(this.#packed(source))) {
-      this.#bytesUnpacked += piece.length
-      this.#limitExpansion()
-      yield piece
-    }
-  }
-
-  #limitExpansion(): void {
-    const { expansion, expandedBytes } = this.#limits
-    if (Math.max(this.#bytesUnpacked, this.#bytesOfContent) <= expandedBytes + this.#bytesIn * expansion) return
-    throw new LimitExceededError(`${this.#bytesIn} bytes of the archive became more than ${expandedBytes} bytes and ${expansion} times as many`)
-  }
-
-  #settle(path: FilePath, digest: Digest | undefined, reused: boolean): void {
+  #settle(path: FilePath, digest: Digest | undefined): void {
     const stored = this.#stored.get(path)
     if (stored?.kind !== 'file') return
     if (digest !== undefined) stored.digest = digest
     this.#files++
     this.#bytes += stored.size
-    if (reused) this.#reused++
   }
 
   #refuse(path: FilePath, error: StoreError): void {
@@ -266,16 +241,26 @@ class TarPush {
     for (let start = 0; start < this.#copies.length; start += ATTACH_BATCH) {
       throwIfAborted(this.#options.signal)
       const batch = this.#copies.slice(start, start + ATTACH_BATCH).map((path) => this.#known(path))
-      const attached = await this.#draft.attach(batch)
+      const attached = await this.#target.attach(batch)
       if (attached.includes(false)) throw new BackendFailedError('bytes that were stored a moment ago are gone again; push the archive once more')
-      for (const { path, digest } of batch) this.#settle(path, digest, true)
+      for (const { path, digest } of batch) this.#settle(path, digest)
     }
   }
 
   #known(path: FilePath): KnownFile & { readonly path: FilePath; readonly digest: Digest } {
     const stored = this.#stored.get(path)
     if (stored?.kind !== 'file' || stored.digest === undefined) throw new Error(`no digest for ${path}`)
-    return { path, digest: stored.digest, size: stored.size, executable: stored.executable }
+    return { path, digest: stored.digest, size: stored.size, executable: stored.facts.executable === true }
+  }
+}
+
+/** What an entry says of its content. @throws InputInvalidError */
+function factsOf({ mode, mediaType, sha256 }: ArchiveEntry): FileFacts {
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) throw new InputInvalidError('has something else than a SHA-256 for its checksum')
+  return {
+    executable: (mode & OWNER_EXECUTE) !== 0,
+    ...(mediaType === undefined ? {} : { mediaType: parseMediaType(mediaType) }),
+    ...(sha256 === undefined ? {} : { digest: `sha256:${sha256}` }),
   }
 }
 

@@ -1,21 +1,23 @@
 import assert from 'node:assert/strict'
-import { createReadStream, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createReadStream, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { AbortedError, InputInvalidError, LimitExceededError, StorageFullError, TreeRefusedError } from '../core/errors.ts'
 import type { EntryProblem } from '../core/errors.ts'
 import { makeAwkwardTree, makeShortTree } from '../testing/awkward-tree.ts'
 import { tarArchive, tarEntry, type TarParts } from '../testing/tar-archive.ts'
+import { zipArchive } from '../testing/zip-archive.ts'
 import type { Draft, FileInfo, Store } from './interface.ts'
 import { createStore } from './open.ts'
 import { walkTree } from './local-tree.ts'
-import { pushTar } from './push-tar.ts'
+import { type ArchiveTarget, takeArchive } from './archive-intake.ts'
+import type { ArchiveReading } from './archive-source.ts'
 import { pushTree } from './push-tree.ts'
 
-const scratch = mkdtempSync(join(tmpdir(), 'push-tar-'))
-const vectors = new URL('vectors/tar/', import.meta.url)
+const scratch = mkdtempSync(join(tmpdir(), 'archive-intake-'))
+const vectors = new URL('vectors/', import.meta.url)
 let store: Store
 before(async () => {
   store = await createStore(join(scratch, 'store'))
@@ -24,6 +26,9 @@ after(async () => {
   await store.close()
   rmSync(scratch, { recursive: true })
 })
+
+const take = (target: ArchiveTarget, source: AsyncIterable<Uint8Array>, options: Partial<ArchiveReading> = {}): Promise<unknown> =>
+  takeArchive(target, source, { spoolFolder: join(scratch, 'spool'), ...options })
 
 const open = (): Promise<Draft> => store.packages.open({ repository: 'default/tar' })
 
@@ -34,20 +39,20 @@ async function* pieces(bytes: Uint8Array, pieceBytes = 10_000): AsyncGenerator<U
 /** Digest of the package that an archive becomes. */
 async function digestOf(source: AsyncIterable<Uint8Array>): Promise<string> {
   const draft = await open()
-  await pushTar(draft, source)
+  await take(draft, source)
   return (await draft.finalize()).manifestDigest
 }
 
 async function entriesOf(entries: readonly TarParts[]): Promise<FileInfo[]> {
   const draft = await open()
-  await pushTar(draft, pieces(tarArchive(entries)))
+  await take(draft, pieces(tarArchive(entries)))
   return Array.fromAsync(store.files.list((await draft.finalize()).id))
 }
 
 async function problemsOf(entries: readonly TarParts[]): Promise<readonly EntryProblem[]> {
   const draft = await open()
   try {
-    await pushTar(draft, pieces(tarArchive(entries)))
+    await take(draft, pieces(tarArchive(entries)))
   } catch (error) {
     if (error instanceof TreeRefusedError) return error.problems
     throw error
@@ -57,10 +62,10 @@ async function problemsOf(entries: readonly TarParts[]): Promise<readonly EntryP
   return []
 }
 
-async function failureOf(source: AsyncIterable<Uint8Array>, options: Parameters<typeof pushTar>[2] = {}): Promise<unknown> {
+async function failureOf(source: AsyncIterable<Uint8Array>, options: Partial<ArchiveReading> = {}): Promise<unknown> {
   const draft = await open()
   try {
-    await pushTar(draft, source, options)
+    await take(draft, source, options)
     return undefined
   } catch (error) {
     return error
@@ -85,9 +90,9 @@ describe('one tree, one digest', () => {
     }
   })
 
-  for (const file of readdirSync(vectors).filter((name) => name.includes('.tar.'))) {
+  for (const file of globSync('{tar,zip}/*.{tar.*,zip}', { cwd: vectors }).toSorted()) {
     test(`by folder and by ${file}`, async () => {
-      assert.equal(await digestOf(createReadStream(new URL(file, vectors))), digests.get(file.split('-')[0] ?? ''))
+      assert.equal(await digestOf(createReadStream(new URL(file, vectors))), digests.get(basename(file).split('-')[0] ?? ''))
     })
   }
 
@@ -185,7 +190,7 @@ describe('entries', () => {
   test('of every size are kept whole', async () => {
     const sizes = [0, 1, 511, 512, 513, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5_000_000]
     const draft = await open()
-    await pushTar(draft, pieces(tarArchive(sizes.map((size) => ({ name: `f${size}`, content: Buffer.alloc(size, `${size} `) }))), 77_777))
+    await take(draft, pieces(tarArchive(sizes.map((size) => ({ name: `f${size}`, content: Buffer.alloc(size, `${size} `) }))), 77_777))
     const { id } = await draft.finalize()
     for (const size of sizes) {
       const read = Buffer.concat(await Array.fromAsync(store.files.read(id, `f${size}`)))
@@ -251,7 +256,7 @@ describe('what is refused', () => {
   test('keeps everything behind it from being sent', async () => {
     const draft = await open()
     const sent: string[] = []
-    const watched: Parameters<typeof pushTar>[0] = {
+    const watched: ArchiveTarget = {
       put: (path, source, options) => {
         sent.push(path)
         return draft.put(path, source, options)
@@ -260,7 +265,7 @@ describe('what is refused', () => {
       attach: (files) => draft.attach(files),
     }
     const archive = tarArchive([{ name: '../up' }, { name: 'large', content: Buffer.alloc(3 << 20) }, { name: 'small' }])
-    await assert.rejects(pushTar(watched, pieces(archive)), TreeRefusedError)
+    await assert.rejects(take(watched, pieces(archive)), TreeRefusedError)
     await draft.finalize().then(({ fileCount }) => assert.equal(fileCount, 0))
     assert.deepEqual(sent, [])
   })
@@ -301,7 +306,7 @@ describe('archives that are damaged', () => {
 
   test('are told about, whatever the store makes of a source that fails', async () => {
     const cut = tarArchive([{ name: 'large', content: Buffer.alloc(5 << 20, 'x') }]).subarray(0, 4 << 20)
-    const inOwnWords: Parameters<typeof pushTar>[0] = {
+    const inOwnWords: ArchiveTarget = {
       put: async (_path, source) => {
         try {
           if (Symbol.asyncIterator in source) await Array.fromAsync(source)
@@ -319,7 +324,7 @@ describe('archives that are damaged', () => {
       },
       attach: () => Promise.reject(new StorageFullError('not asked for')),
     }
-    await assert.rejects(pushTar(inOwnWords, pieces(cut)), /cut off after 4194304 bytes/)
+    await assert.rejects(take(inOwnWords, pieces(cut)), /cut off after 4194304 bytes/)
   })
 
   test('are told apart from a source that fails', async () => {
@@ -366,6 +371,20 @@ describe('bounds', () => {
     assert.equal(await failureOf(pieces(many), { limits: { entries: 11 } }), undefined)
   })
 
+  test('hold against long names, and content without end', async () => {
+    const names = tarArchive(Array.from({ length: 20 }, (_, index) => ({ name: `${'n'.repeat(90)}${index}` })))
+    assert.match(String(await failureOf(pieces(names), { limits: { nameBytes: 1_800 } })), /names in the archive are longer than 1800 bytes/)
+    assert.equal(await failureOf(pieces(names), { limits: { nameBytes: 2_000 } }), undefined)
+    const zip = zipArchive([{ name: 'a', content: Buffer.alloc(10_000), method: 0 }])
+    assert.match(String(await failureOf(pieces(zip), { limits: { spooledBytes: zip.length - 1 } })), /a zip archive has at most/)
+    assert.equal(await failureOf(pieces(zip), { limits: { spooledBytes: zip.length } }), undefined)
+    const content = [{ name: 'a', content: Buffer.alloc(10_000) }]
+    for (const archive of [tarArchive(content), zipArchive(content)]) {
+      assert.ok((await failureOf(pieces(archive), { limits: { contentBytes: 9_999 } })) instanceof LimitExceededError)
+      assert.equal(await failureOf(pieces(archive), { limits: { contentBytes: 10_000 } }), undefined)
+    }
+  })
+
   test('let an archive through that does not shrink, whatever its size', async () => {
     assert.equal(
       await failureOf(pieces(tarArchive([{ name: 'a', content: Buffer.alloc(4 << 20) }])), { limits: { expandedBytes: 0, expansion: 1 } }),
@@ -384,7 +403,7 @@ describe('bounds', () => {
     }
     const draft = await open()
     let ahead = 0
-    const slow: Parameters<typeof pushTar>[0] = {
+    const slow: ArchiveTarget = {
       put: async (_path, source) => {
         let consumed = 0
         if (Symbol.asyncIterator in source) {
@@ -399,7 +418,7 @@ describe('bounds', () => {
       putMany: (items, options) => draft.putMany(items, options),
       attach: (files) => draft.attach(files),
     }
-    await assert.rejects(pushTar(slow, endless(), { limits: { expandedBytes: 100 << 20 } }), StorageFullError)
+    await assert.rejects(take(slow, endless(), { limits: { expandedBytes: 100 << 20 } }), StorageFullError)
     assert.ok(ahead <= 2 << 20, `${ahead} bytes`)
     await draft.abort()
   })
