@@ -116,7 +116,7 @@ describe('calling a command wrongly', () => {
     await fails(2, /there is no file or folder .*nowhere/, 'push', join(directory, 'nowhere'), '--repository', 'x')
     await fails(2, /verify wants either a package or --all/, 'verify')
     await fails(2, /not a reference/, 'show', 'demo')
-    await fails(2, /no network client/, 'ls', '--url', 'https://example.org')
+    await fails(2, /not the address of a server/, 'ls', '--url', 'example.org')
     await fails(2, /too many arguments/, 'repository', 'list', 'a', 'b')
   })
 
@@ -204,9 +204,11 @@ describe('push', () => {
   test('takes every fact about the package', async () => {
     const file = join(directory, 'facts.json')
     await writeFile(file, '{"tests": 12, "board": "a"}')
-    const facts = ['--producer', 'ci', '--subject', 'board', '--type', 'report', '--schema', 'board-1', '--retention', 'raw-evidence']
+    await writeFile(file.replace('facts', 'schema'), '{"required": ["tests", "board"]}')
+    const facts = ['--producer', 'ci', '--subject', 'board', '--type', 'report', '--schema', 'board.v1', '--retention', 'raw-evidence']
     const more = ['--metadata-file', file, '--metadata', 'board=b', '--link', 'build=https://example.org/1', '--run-id', 'all-facts']
     const sets = ['--file-set', 'scripts=sub/**:transient', '--tag', 'one', '--tag', 'two']
+    await done('schema', 'add', 'board.v1', file.replace('facts', 'schema'))
     const { packageId } = await push(tree, '--repository', 'demo/facts', ...facts, ...more, ...sets)
     const shown = JSON.parse(await done('show', packageId, '--json')) as Readonly<Record<string, unknown>>
     assert.deepEqual(
@@ -225,7 +227,7 @@ describe('push', () => {
         producer: 'ci',
         subject: 'board',
         type: 'application/vnd.artifact-store.report',
-        metadataSchema: 'board-1',
+        metadataSchema: 'board.v1',
         retentionClass: 'raw-evidence',
         metadata: { board: 'b', tests: 12 },
         links: [{ rel: 'build', url: 'https://example.org/1' }],
@@ -286,15 +288,25 @@ describe('a run id', () => {
   })
 
   test('keeps what a stopped push had stored, and says so', async () => {
-    const signals = new EventEmitter()
-    const stdin = new PassThrough()
-    const running = cli('push', '-', '--repository', 'demo/stopped', '--run-id', 'run-3', { signals, stdin })
-    while (signals.listenerCount('SIGINT') === 0) await setImmediate()
-    signals.emit('SIGINT')
-    const { code, stderr } = await running
+    const { code, stderr } = await stopped('push', tree, '--repository', 'demo/stopped', '--run-id', 'run-3')
     assert.equal(code, 6, stderr)
     assert.match(stderr, /^Stopping … .*\nWhat was stored so far is kept for run run-3: the same command continues it\.\nartifact-store: stopped/)
   })
+
+  test('keeps nothing of an archive that was stopped, as it is stored as a whole or not at all', async () => {
+    const { code, stderr } = await stopped('push', '-', '--repository', 'demo/stopped', '--run-id', 'run-4')
+    assert.equal(code, 6, stderr)
+    assert.match(stderr, /^Stopping … .*\nartifact-store: stopped/)
+  })
+
+  /** Runs a command that is told to stop as soon as it listens; nothing comes on its standard input. */
+  async function stopped(...words: readonly string[]): ReturnType<typeof cli> {
+    const signals = new EventEmitter()
+    const running = cli(...words, { signals, stdin: new PassThrough() })
+    while (signals.listenerCount('SIGINT') === 0) await setImmediate()
+    signals.emit('SIGINT')
+    return running
+  }
 })
 
 describe('ls', () => {

@@ -83,11 +83,12 @@ async function runBody(
   body: (context: CommandContext) => Promise<ExitCode | undefined>,
 ): Promise<ExitCode | undefined> {
   const options = command.optsWithGlobals<GlobalOptions & { readonly host?: string; readonly port?: string; readonly allowAnonymousBind?: true }>()
-  const { readConfiguration } = await import('./configuration.ts')
+  const { folderOf, readConfiguration } = await import('./configuration.ts')
   const configuration = await readConfiguration({
     flags: {
       home: options.store,
       url: options.url,
+      token: options.tokenFile,
       host: options.host,
       port: options.port,
       allow_anonymous_bind: options.allowAnonymousBind === true ? 'true' : undefined,
@@ -106,12 +107,17 @@ async function runBody(
     signal,
     stdin: host.stdin,
     open: async () => {
+      if (configuration.server !== undefined) {
+        const { openServer } = await import('./server-connection.ts')
+        return openServer(configuration.server, host.environment, signal)
+      }
       const { openStore } = await import('../store/open.ts')
       return openStore(configuration.home, await storeOptions(host.environment))
     },
     openParts: async () => {
+      const folder = folderOf(configuration)
       const { openContext } = await import('../store/open-context.ts')
-      return openContext(configuration.home, await storeOptions(host.environment))
+      return openContext(folder, await storeOptions(host.environment))
     },
     create: async (directory) => {
       const { createStore } = await import('../store/open.ts')

@@ -5,7 +5,9 @@ import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { CommandFailure } from './command-failure.ts'
 import type { Configuration, ConfigurationSources } from './configuration.ts'
-import { configurationKeys, platformFolders, readConfiguration, variableOf } from './configuration.ts'
+import { configurationKeys, folderOf, platformFolders, readConfiguration, variableOf } from './configuration.ts'
+import type { SecretReference } from './secret-reference.ts'
+import { webhookMembers } from './webhook-settings.ts'
 
 const guide = await readFile(new URL('../../docs/guides/configuration.md', import.meta.url), 'utf8')
 
@@ -76,11 +78,28 @@ describe('configuration', () => {
     await assert.rejects(read({ file: await configFile('port = 1\nhost = ::1\n') }), refused(/line 2, column \d+: /))
   })
 
-  test('a server is refused, unless a folder is named nearer to the command line', async () => {
+  test('a server is used, unless a folder is named nearer to the command line', async () => {
     const environment = { ARTIFACT_STORE_URL: 'https://example.org', ARTIFACT_STORE_HOME: '/a' }
-    await assert.rejects(read({ flags: { url: 'https://example.org' } }), refused(/no network client/, /--store DIR/))
-    await assert.rejects(read({ environment }), refused(/ARTIFACT_STORE_URL/))
-    assert.equal((await read({ environment, flags: { home: '/b' } })).home, '/b')
+    const flag = await read({ flags: { url: 'https://example.org' } })
+    assert.deepEqual(flag.server, { url: 'https://example.org', from: '--url' })
+    assert.throws(() => folderOf(flag), refused(/works on the folder of a store, and a server is named \(--url\)/, /--store DIR/))
+    assert.deepEqual((await read({ environment })).server, { url: 'https://example.org', from: 'ARTIFACT_STORE_URL' })
+    const nearer = await read({ environment, flags: { home: '/b' } })
+    assert.deepEqual([nearer.server, folderOf(nearer)], [undefined, '/b'])
+  })
+
+  test('a token is itself in a variable, in a file that a flag names, and never in the configuration', async () => {
+    const environment = { ARTIFACT_STORE_URL: 'https://example.org', ARTIFACT_STORE_TOKEN: 'secret' }
+    const tokenOf = async (sources: Partial<ConfigurationSources>): Promise<SecretReference | undefined> => (await read(sources)).server?.token
+    assert.deepEqual(await tokenOf({ environment }), { kind: 'env', name: 'ARTIFACT_STORE_TOKEN' })
+    assert.deepEqual(await tokenOf({ environment, flags: { token: 'a/token' } }), { kind: 'file', path: resolve('a/token') })
+    const url = 'url = "https://example.org"\n'
+    assert.deepEqual(await tokenOf({ file: await configFile(`${url}token = "env:MINE"`) }), { kind: 'env', name: 'MINE' })
+    assert.deepEqual(await tokenOf({ file: await configFile(`${url}token = "file:/run/token"`) }), { kind: 'file', path: '/run/token' })
+    await assert.rejects(
+      read({ file: await configFile(`${url}token = "secret"`) }),
+      (error: unknown) => refused(/^token in .* must say where the secret is/)(error) && !String(error).includes('"secret"'),
+    )
   })
 
   test('each platform has its own folders', () => {
@@ -113,6 +132,56 @@ describe('configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       allow_anonymous_bind: false,
+      tokens: [],
+      webhooks: [],
     })
+  })
+
+  test('the example of webhooks in the guide is a valid file, and the guide says what each member means', async () => {
+    const example = [...guide.matchAll(/```toml\n([^`]*)```/g)][2]?.[1] ?? ''
+    const { webhooks } = await read({ file: await configFile(example) })
+    assert.deepEqual(webhooks, [
+      {
+        name: 'chat',
+        url: 'https://chat.example.org/hooks/42',
+        secret: { kind: 'file', path: '/run/secrets/chat-webhook' },
+        events: ['package.finalized', 'hold.*'],
+        repository: 'demo',
+      },
+    ])
+    for (const [member, meaning] of Object.entries(webhookMembers)) assert.ok(guide.includes(`| \`${member}\` | ${meaning} |`), member)
+    for (const [content, problem] of [
+      ['webhooks = 1', /must be written as \[\[webhooks\]\] tables/],
+      ['[[webhooks]]\nurl = "http://a"', /name of .* must be a text/],
+      ['[[webhooks]]\nname = "a:b"\nurl = "http://a"', /name of .* may have letters/],
+      ['[[webhooks]]\nname = "a"\nurl = "http://a"\nsecret = "whsec_x"', /must say where the secret is/],
+      ['[[webhooks]]\nname = "a"\nurl = "http://a"\nevents = []', /events of .* must be a list/],
+      ['[[webhooks]]\nname = "a"\nurl = "http://a"\nevent = ["x"]', /unknown key "event"/],
+      ['[[webhooks]]\nname = "a"\nurl = "http://a"\n[[webhooks]]\nname = "a"\nurl = "http://b"', /two \[\[webhooks\]\]/],
+    ] as const) {
+      await assert.rejects(read({ file: await configFile(content) }), refused(problem), content)
+    }
+  })
+
+  test('a State Hub is named by a key, by its variable, or by the variable that others use', async () => {
+    const [own, shared] = ['ARTIFACT_STORE_STATE_HUB_URL', 'STATE_HUB_URL']
+    assert.equal((await read({})).state_hub_url, undefined)
+    assert.equal((await read({ environment: { [shared]: 'http://b' } })).state_hub_url, 'http://b')
+    assert.equal((await read({ environment: { [own]: 'http://a', [shared]: 'http://b' } })).state_hub_url, 'http://a')
+    assert.equal((await read({ file: await configFile('state_hub_url = "http://c"') })).state_hub_url, 'http://c')
+  })
+
+  test('the example of tokens in the guide is a valid file, and tokens are known where keys are', async () => {
+    const example = [...guide.matchAll(/```toml\n([^`]*)```/g)][1]?.[1] ?? ''
+    const { tokens } = await read({ file: await configFile(example) })
+    assert.deepEqual(
+      tokens.map(({ name, scopes, repositories }) => [name, scopes, repositories]),
+      [
+        ['ci', ['read', 'write'], ['demo/**']],
+        ['auditor', ['read'], ['**']],
+      ],
+    )
+    await assert.rejects(read({ file: await configFile('[[token]]\nname = "x"\n') }), refused(/token/))
+    await assert.rejects(read({ file: await configFile('[[tokenz]]\n') }), refused(/unknown key "tokenz"/, /Did you mean "tokens?"/))
   })
 })

@@ -3,12 +3,26 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { displayPath } from '../core/path.ts'
 import { systemReason, usageFailure } from './command-failure.ts'
+import { parseSecretReference, type SecretReference } from './secret-reference.ts'
+import type { TokenSetting } from './token-settings.ts'
+import type { WebhookSetting } from './webhook-settings.ts'
 
 /** Variables of the environment by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** A server to use instead of a folder. */
+export interface ServerSetting {
+  readonly url: string
+  /** Where `url` was found, for messages. */
+  readonly from: string
+  /** Where the token is found, if one is to be presented. */
+  readonly token?: SecretReference
+}
+
 /** Everything that can be set once for all commands. */
 export interface Configuration {
+  /** The server, when one is named nearer to the command line than a folder. */
+  readonly server?: ServerSetting
   /** Folder of the store, absolute. */
   readonly home: string
   /** Where `home` was found, for messages: `--store`, a variable, a file, or the default. */
@@ -18,14 +32,22 @@ export interface Configuration {
   readonly host: string
   readonly port: number
   readonly allow_anonymous_bind: boolean
+  /** The `[[tokens]]` tables of the configuration file: whom `serve` lets in. */
+  readonly tokens: readonly TokenSetting[]
+  /** Where links to runs are sent. */
+  readonly state_hub_url?: string
+  /** Where others find this store; else it is the address of the server, or the folder. */
+  readonly public_url?: string
+  /** The `[[webhooks]]` tables of the configuration file: who is told of events. */
+  readonly webhooks: readonly WebhookSetting[]
 }
 
 /** A setting: its key in the configuration file. */
-export type ConfigurationKey = 'home' | 'url' | 'cache' | 'host' | 'port' | 'allow_anonymous_bind'
+export type ConfigurationKey = 'home' | 'url' | 'token' | 'cache' | 'host' | 'port' | 'allow_anonymous_bind' | 'public_url' | 'state_hub_url'
 
 /** What is known of a setting. `docs/guides/configuration.md` lists exactly these. */
 export interface ConfigurationKeyFacts {
-  readonly kind: 'folder' | 'text' | 'port' | 'boolean'
+  readonly kind: 'folder' | 'text' | 'secret' | 'port' | 'boolean'
   /** The flag that wins over it, and the commands that have it. */
   readonly flag: string
   readonly meaning: string
@@ -37,7 +59,12 @@ export const configurationKeys: Readonly<Record<ConfigurationKey, ConfigurationK
   url: {
     kind: 'text',
     flag: '--url',
-    meaning: 'Address of a server to use instead of a folder. Recognised and refused: this release has no network client.',
+    meaning: 'Address of a server to use instead of a folder.',
+  },
+  token: {
+    kind: 'secret',
+    flag: '--token-file',
+    meaning: 'The token to present to the server: itself in the variable, a file that holds it with the flag; in a file `env:NAME` or `file:/path`.',
   },
   cache: { kind: 'folder', flag: '', meaning: 'Folder where push remembers what the files of a tree hashed to. May be deleted at any time.' },
   host: { kind: 'text', flag: '--host (serve)', meaning: 'Address that serve listens on.' },
@@ -47,6 +74,8 @@ export const configurationKeys: Readonly<Record<ConfigurationKey, ConfigurationK
     flag: '--allow-anonymous-bind (serve)',
     meaning: 'Lets serve listen where other machines reach it, although it asks nobody who they are.',
   },
+  public_url: { kind: 'text', flag: '', meaning: 'Address under which others find this store, for links to it.' },
+  state_hub_url: { kind: 'text', flag: '', meaning: 'Address of a State Hub, which is told where the runs of guide-board are kept.' },
 }
 
 /** The variable of a setting: `ARTIFACT_STORE_` and the key in capitals. */
@@ -81,7 +110,7 @@ interface Found {
  */
 export async function readConfiguration(sources: ConfigurationSources): Promise<Configuration> {
   const fileName = sources.file ?? set(sources.environment['ARTIFACT_STORE_CONFIG'])
-  const file = fileName === undefined ? new Map<ConfigurationKey, Found>() : await readConfigurationFile(fileName)
+  const { values: file, tokens, webhooks } = fileName === undefined ? emptyFile : await readConfigurationFile(fileName)
   const find = (key: ConfigurationKey): Found | undefined => {
     const base = process.cwd()
     const flag = sources.flags[key]
@@ -92,8 +121,11 @@ export async function readConfiguration(sources: ConfigurationSources): Promise<
   }
 
   const home = find('home')
-  refuseServer(find('url'), home)
+  const server = serverSetting(find('url'), home, find('token'))
   const folders = platformFolders(sources.environment, sources.platform)
+  // Programs that report to a State Hub share this variable.
+  const stateHub = text(find('state_hub_url')) ?? set(sources.environment['STATE_HUB_URL'])
+  const publicUrl = text(find('public_url'))
   return {
     home: folder(home) ?? folders.data,
     homeFrom: home?.from ?? 'the default',
@@ -101,7 +133,24 @@ export async function readConfiguration(sources: ConfigurationSources): Promise<
     host: text(find('host')) ?? '127.0.0.1',
     port: Number(find('port')?.value ?? 8080),
     allow_anonymous_bind: find('allow_anonymous_bind')?.value === true,
+    tokens,
+    webhooks,
+    ...(publicUrl === undefined ? {} : { public_url: publicUrl }),
+    ...(stateHub === undefined ? {} : { state_hub_url: stateHub }),
+    ...(server === undefined ? {} : { server }),
   }
+}
+
+/**
+ * The folder of the store, for what works on this machine only.
+ * @throws CommandFailure (usage) when a server is to be used
+ */
+export function folderOf({ home, server }: Configuration): string {
+  if (server === undefined) return home
+  throw usageFailure(
+    `this works on the folder of a store, and a server is named (${server.from})`,
+    'Run it on the machine of the store, and name its folder: --store DIR',
+  )
 }
 
 /** The folders where a program of this platform keeps data and caches of its user. */
@@ -120,7 +169,15 @@ export function platformFolders(environment: Environment, platform: NodeJS.Platf
   return { data: join(data, 'artifact-store'), cache: join(cache, 'artifact-store') }
 }
 
-async function readConfigurationFile(name: string): Promise<ReadonlyMap<ConfigurationKey, Found>> {
+interface ConfigurationFile {
+  readonly values: ReadonlyMap<ConfigurationKey, Found>
+  readonly tokens: readonly TokenSetting[]
+  readonly webhooks: readonly WebhookSetting[]
+}
+
+const emptyFile: ConfigurationFile = { values: new Map(), tokens: [], webhooks: [] }
+
+async function readConfigurationFile(name: string): Promise<ConfigurationFile> {
   const shown = displayPath(name)
   const content = await readFile(name, 'utf8').catch((cause: unknown) => {
     throw usageFailure(`cannot read the configuration file ${shown}: ${systemReason(cause)}`)
@@ -134,11 +191,18 @@ async function readConfigurationFile(name: string): Promise<ReadonlyMap<Configur
     throw usageFailure(`${shown}, line ${cause.line}, column ${cause.column}: ${cause.message.split('\n')[0] ?? ''}`)
   }
   const found = new Map<ConfigurationKey, Found>()
-  for (const [key, value] of Object.entries(table)) {
+  const { tokens, webhooks, ...values } = table
+  for (const [key, value] of Object.entries(values)) {
     if (!isKey(key)) throw unknownKey(key, shown)
     found.set(key, { value: checked(key, value, `${key} in ${shown}`), from: shown, rank: 2, base: dirname(resolve(name)) })
   }
-  return found
+  const { readTokenSettings } = await import('./token-settings.ts')
+  const { readWebhookSettings } = await import('./webhook-settings.ts')
+  return {
+    values: found,
+    tokens: tokens === undefined ? [] : readTokenSettings(tokens, shown),
+    webhooks: webhooks === undefined ? [] : readWebhookSettings(webhooks, shown),
+  }
 }
 
 function isKey(key: string): key is ConfigurationKey {
@@ -146,7 +210,7 @@ function isKey(key: string): key is ConfigurationKey {
 }
 
 function unknownKey(key: string, file: string): Error {
-  const known = Object.keys(configurationKeys)
+  const known = [...Object.keys(configurationKeys), 'tokens', 'webhooks']
   const [near] = known.map((name) => ({ name, distance: editDistance(key.toLowerCase(), name) })).toSorted((a, b) => a.distance - b.distance)
   const advice = near !== undefined && near.distance <= 3 ? `Did you mean "${near.name}"?` : `Known keys: ${known.join(', ')}.`
   return usageFailure(`unknown key "${displayPath(key)}" in ${file}`, advice)
@@ -183,14 +247,18 @@ function checked(key: ConfigurationKey, value: unknown, where: string): Value {
   return value
 }
 
-function refuseServer(url: Found | undefined, home: Found | undefined): void {
-  if (url === undefined) return
+function serverSetting(url: Found | undefined, home: Found | undefined, token: Found | undefined): ServerSetting | undefined {
+  if (url === undefined) return undefined
   // A folder named nearer to the command line than the address wins, as every flag wins over a variable.
-  if (home !== undefined && home.rank < url.rank) return
-  throw usageFailure(
-    `cannot use a server (${url.from}): this release has no network client`,
-    'Name the folder of a store on this machine instead: --store DIR',
-  )
+  if (home !== undefined && home.rank < url.rank) return undefined
+  const server = { url: String(url.value), from: url.from }
+  return token === undefined ? server : { ...server, token: tokenReference(token) }
+}
+
+/** A flag names a file, a variable is the token itself, and a file says where it is. */
+function tokenReference({ value, rank, base, from }: Found): SecretReference {
+  if (rank === 0) return { kind: 'file', path: resolve(base, String(value)) }
+  return rank === 1 ? { kind: 'env', name: from } : parseSecretReference(String(value), `token in ${from}`)
 }
 
 function flagName(key: ConfigurationKey): string {

@@ -1,5 +1,6 @@
-import { StoreError, TreeRefusedError } from '../core/errors.ts'
+import { MetadataInvalidError, StoreError, TreeRefusedError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import type { MetadataProblem } from '../core/metadata-schema.ts'
 import { CommandFailure } from './command-failure.ts'
 import type { ExitCode } from './exit-code.ts'
 import { exitCode, exitCodeOf } from './exit-code.ts'
@@ -29,6 +30,11 @@ const nextSteps: Partial<Readonly<Record<ErrorCode, string>>> = {
   file_not_found: 'See what the package holds: artifact-store ls REF',
   tree_refused: 'Rename or remove these entries, or leave them out with --exclude GLOB.',
   source_changed: 'Wait until nothing writes to it any more, then run the command again.',
+  retained: 'See the rule: artifact-store retention explain REF',
+  held: 'See what is held: artifact-store hold list',
+  approval_required: 'Make a plan for somebody to approve: artifact-store retention plan',
+  purged: 'See what was deleted, and why: artifact-store retention certificate ID',
+  clock_suspect: 'Look at the clock: artifact-store retention clock',
   run_conflict: 'Push other content under another --run-id.',
   damaged: 'Find out how far it goes: artifact-store verify --all. Pushing the same files again heals them.',
   object_missing: 'Find out how far it goes: artifact-store verify --all. Pushing the same files again heals them.',
@@ -37,6 +43,10 @@ const nextSteps: Partial<Readonly<Record<ErrorCode, string>>> = {
   backend_failed: 'Run the command again. Nothing stored before is lost.',
   registry_busy: 'Run the command again.',
   lease_lost: 'Run the command again.',
+  unauthenticated: 'Give a token that the server knows: --token-file FILE, or ARTIFACT_STORE_TOKEN.',
+  forbidden: 'Use a token that has the scope for it, or ask whoever runs the server for one.',
+  server_unreachable: 'Check the address and whether the server runs, then run the command again.',
+  overloaded: 'Run the command again in a while.',
 }
 
 /** Puts any error into words and an exit code. */
@@ -50,7 +60,7 @@ export function reportFailure(error: unknown): FailureReport {
       exitCode: error.retryable ? exitCode.tryAgain : exitCodeOf[error.code],
       code: error.code,
       message: displayMessage(error instanceof TreeRefusedError ? `${plainRefusal(error)}:` : error.message),
-      lines: error instanceof TreeRefusedError ? problemLines(error) : [],
+      lines: error instanceof TreeRefusedError ? problemLines(error) : metadataLines(error),
       next: nextStep(error),
       retryable: error.retryable,
       detail: Object.keys(error.detail).length === 0 ? undefined : error.detail,
@@ -111,7 +121,22 @@ function plainRefusal(error: TreeRefusedError): string {
 }
 
 function problemLines(error: TreeRefusedError): readonly string[] {
-  const shown = error.problems.slice(0, SHOWN_PROBLEMS).map(({ path, reason }) => displayMessage(`${path}: ${reason}`))
-  const rest = error.problems.length - shown.length
+  return someLines(error.problems.map(({ path, reason }) => `${path}: ${reason}`))
+}
+
+/** The message has the first one. */
+function metadataLines(error: StoreError): readonly string[] {
+  const { problems } = error.detail
+  if (!(error instanceof MetadataInvalidError) || !Array.isArray(problems) || problems.length < 2) return []
+  return someLines(problems.filter(isMetadataProblem).map(({ path, message }) => `${path === '' ? '(all of it)' : path}: ${message}`))
+}
+
+function isMetadataProblem(problem: unknown): problem is MetadataProblem {
+  return typeof problem === 'object' && problem !== null && 'path' in problem && 'message' in problem
+}
+
+function someLines(lines: readonly string[]): readonly string[] {
+  const shown = lines.slice(0, SHOWN_PROBLEMS).map((line) => displayMessage(line))
+  const rest = lines.length - shown.length
   return rest === 0 ? shown : [...shown, `… and ${rest} more (--json lists them all)`]
 }

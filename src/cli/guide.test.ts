@@ -1,32 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-
-const bin = fileURLToPath(new URL('../../bin', import.meta.url))
-const run = promisify(execFile)
-
-/** Runs all commands of a guide as they are written, in its order. */
-async function follow(name: string): Promise<{ readonly blocks: number; readonly stdout: string; readonly stderr: string }> {
-  const guide = await readFile(new URL(`../../docs/guides/${name}`, import.meta.url), 'utf8')
-  const blocks = [...guide.matchAll(/^```sh\n([^`]*)```$/gm)].map(([, commands = '']) => commands)
-  const directory = await mkdtemp(join(tmpdir(), 'guide-'))
-  try {
-    const kept = Object.entries(process.env).filter(([variable]) => !variable.startsWith('ARTIFACT_STORE_') && !variable.startsWith('XDG_'))
-    const environment = { ...Object.fromEntries(kept), HOME: directory, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` }
-    const output = await run('sh', ['-eu', '-c', blocks.join('\n')], { cwd: directory, env: environment, timeout: 120_000 })
-    return { ...output, blocks: blocks.length }
-  } finally {
-    await rm(directory, { recursive: true })
-  }
-}
+import { followGuide } from '../testing/guide-run.ts'
 
 test('every command of the guide works, in the order of the guide', async () => {
-  const { blocks, stdout, stderr } = await follow('cli.md')
+  const { blocks, stdout, stderr } = await followGuide('cli.md')
   assert.ok(blocks >= 8)
   assert.match(stdout, /reusedExisting {2}true/)
   assert.match(stdout, /\{"tests": 12, "failed": 0\}\nallWrote 2 files/)
@@ -34,7 +11,7 @@ test('every command of the guide works, in the order of the guide', async () => 
 })
 
 test('every command of the guide to trouble does what the guide says', async () => {
-  const { blocks, stdout, stderr } = await follow('trouble.md')
+  const { blocks, stdout, stderr } = await followGuide('trouble.md')
   assert.ok(blocks >= 9)
   const endings = [...stdout.matchAll(/^(\w+) ended with (\d)$/gm)].map(([, command, code]) => `${command ?? ''} ${code ?? ''}`)
   assert.deepEqual(endings, ['doctor 5', 'ls 3', 'doctor 5', 'cat 5', 'verify 5', 'doctor 5', 'push 1', 'doctor 5'])
@@ -44,4 +21,22 @@ test('every command of the guide to trouble does what the guide says', async () 
   assert.match(stdout, /reusedExisting {2}true .*\nRead 4 files \(5\.7 MiB\): all of it is what it was\nWARN {2}damage/)
   assert.match(stdout, /demo\/later :v1\n/)
   assert.match(stderr, /the registry is not the one the object store knows/)
+})
+
+test('every command of the guide to retention answers what the guide says', async () => {
+  const { blocks, stdout, stderr } = await followGuide('retention.md')
+  assert.ok(blocks >= 12)
+  const endings = [...stdout.matchAll(/^(\w+) ended with (\d)$/gm)].map(([, command, code]) => `${command ?? ''} ${code ?? ''}`)
+  assert.deepEqual(endings, ['shorten 4', 'delete 4', 'cat 3', 'delete 4', 'plan 3'])
+  assert.match(stdout, /keeps {5}other files: is kept until .*\n.*file set raw: class glimpse: PT2S, counted from/)
+  assert.match(stdout, /keeps {5}legal hold .*\(Case 7\), since .*\nkeeps {5}so it is retained, and nothing of it is deleted while it is held/)
+  assert.match(stdout, / gone +1 file of file set raw, since /)
+  assert.match(stdout, /state +completed\n/)
+  assert.match(stdout, /\(deleted\)\n/)
+  assert.match(stdout, /state +certified\ndeleted .*\nauthority +plan sha256:[0-9a-f]{64}\nreason +the week is over\n/)
+  assert.equal(stdout.match(/^\{"digest":"sha256:[0-9a-f]{64}","size":\d+,"state":"still referenced"\}$/gm)?.length, 3)
+  assert.match(stdout, /status +purged\n/)
+  assert.match(stdout, /clock +trusted\n/)
+  assert.match(stderr, /kept in compliance mode, which nobody can shorten/)
+  assert.match(stderr, /is over, but its class wants the deletion approved/)
 })

@@ -57,11 +57,11 @@ describe('the help', () => {
 
   test('of every command shows how it is used', async () => {
     const program = await programWithOptions()
-    assert.equal(commandNames.length, 16)
+    assert.ok(commandNames.length >= 18)
     for (const name of commandNames) {
       const command = program.commands.find((candidate) => candidate.name() === name)
       assert.ok(command, name)
-      if (name !== 'repository') assert.match(helpOf(command), /\nExamples?:\n {2}\S*(artifact-store|tar|source)/, name)
+      if (command.commands.length === 0 || name === 'events') assert.match(helpOf(command), /\nExamples?:\n {2}\S*(artifact-store|tar|source)/, name)
     }
   })
 

@@ -131,6 +131,7 @@ describe('doctor', () => {
         'counters',
         'damage',
         'drafts',
+        'uploads',
         'reviews',
         'clock',
       ],
@@ -274,4 +275,13 @@ describe('verify', () => {
     const { stdout } = await ends(5, home, 'verify', String(listed))
     assert.match(stdout, /its document sha256:.*\nRead \d+ files \(.*\): 1 problem found\n$/)
   })
+})
+
+test('events are filtered by type, by repository and by what they are about', async () => {
+  const told = async (...given: readonly string[]): Promise<string> =>
+    (await done(origin, 'events', ...given)).replaceAll(/^ +\d+ +\S+ \S+ +(\S+).*$/gm, '$1').replace(/^.*\n/, '')
+  assert.equal(await told('--repository', 'demo/b'), 'repository.created\npackage.finalized\n')
+  assert.equal(await told('--repository', 'demo', '--type', 'package.*', '--type', 'tag.set'), 'package.finalized\npackage.finalized\ntag.set\n')
+  assert.equal(await told('--resource', `packages/${packageId}`), 'package.finalized\n')
+  assert.equal(await told('--type', 'nothing.of.it', '--json'), '')
 })

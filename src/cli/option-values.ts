@@ -99,3 +99,28 @@ async function readMetadataFile(file: string): Promise<JsonObject> {
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Reads `true` or `false`. @throws CommandFailure (usage) naming the option */
+export function parseSwitch(option: string, text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw usageFailure(`${option} wants true or false, not "${displayPath(text)}"`)
+}
+
+/** Times as people write them, and their milliseconds. */
+const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A length of time such as `24h`, `30m`, `0s`. @returns milliseconds @throws CommandFailure (usage) naming the option */
+export function parseDuration(option: string, text: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
+  const milliseconds = TIME_UNITS[unit]
+  if (milliseconds === undefined) throw usageFailure(`${option} wants a time such as 24h, 30m or 0s, not "${displayPath(text)}"`)
+  return Number(count) * milliseconds
+}
+
+/** Bytes a second such as `20M` or `500K`. @throws CommandFailure (usage) naming the option */
+export function parseByteRate(option: string, text: string): number {
+  const [, count = '', unit = ''] = /^([1-9]\d{0,8})([KMG]?)$/.exec(text) ?? []
+  if (count === '') throw usageFailure(`${option} wants bytes a second such as 20M or 500K, not "${displayPath(text)}"`)
+  return Number(count) * 1024 ** ['', 'K', 'M', 'G'].indexOf(unit)
+}

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { Act, Define } from './command-context.ts'
+import { version } from './version.ts'
 
 /** A command, loaded when it is used. */
 interface CommandEntry {
@@ -12,24 +12,33 @@ interface CommandEntry {
 
 const STORING = 'Storing and reading:'
 const LOOKING = 'Looking around:'
+const RETAINING = 'Keeping and deleting:'
 const KEEPING = 'Running a store:'
 
 const entries: readonly CommandEntry[] = [
   { name: 'init', group: STORING, summary: 'make a new, empty store', load: () => import('./commands/init.ts') },
-  { name: 'push', group: STORING, summary: 'store a folder, a file or a tar archive as a package', load: () => import('./commands/push.ts') },
+  { name: 'push', group: STORING, summary: 'store a folder, a file or an archive as a package', load: () => import('./commands/push.ts') },
   { name: 'pull', group: STORING, summary: 'write the files of a package into a folder', load: () => import('./commands/pull.ts') },
   { name: 'cat', group: STORING, summary: 'print one file of a package', load: () => import('./commands/cat.ts') },
+  { name: 'guide-board', group: STORING, summary: 'store runs of guide-board', load: () => import('./commands/guide-board.ts') },
   { name: 'tag', group: STORING, summary: 'give a package a name, or take it away', load: () => import('./commands/tag.ts') },
   { name: 'ls', group: LOOKING, summary: 'list repositories, packages or files', load: () => import('./commands/ls.ts') },
   { name: 'show', group: LOOKING, summary: 'tell everything about a package', load: () => import('./commands/show.ts') },
   { name: 'events', group: LOOKING, summary: 'print what happened in the store, in order', load: () => import('./commands/events.ts') },
-  { name: 'repository', group: LOOKING, summary: 'work with repositories', load: () => import('./commands/repository.ts') },
+  { name: 'repository', group: LOOKING, summary: 'list, show or set up repositories', load: () => import('./commands/repository.ts') },
+  { name: 'schema', group: LOOKING, summary: 'add, list or show metadata schemas', load: () => import('./commands/schema.ts') },
+  { name: 'delete', group: RETAINING, summary: 'delete a package that nothing keeps', load: () => import('./commands/delete.ts') },
+  { name: 'undelete', group: RETAINING, summary: 'take a deletion back', load: () => import('./commands/undelete.ts') },
+  { name: 'retention', group: RETAINING, summary: 'say how long packages are kept, and why', load: () => import('./commands/retention.ts') },
+  { name: 'hold', group: RETAINING, summary: 'hold packages, whatever their retention says', load: () => import('./commands/hold.ts') },
   { name: 'verify', group: KEEPING, summary: 're-read stored files and compare their digests', load: () => import('./commands/verify.ts') },
   { name: 'doctor', group: KEEPING, summary: 'examine the store and say what to do', load: () => import('./commands/doctor.ts') },
   { name: 'stats', group: KEEPING, summary: 'tell how much there is, and what it takes', load: () => import('./commands/stats.ts') },
+  { name: 'gc', group: KEEPING, summary: 'remove what nothing holds any more', load: () => import('./commands/gc.ts') },
   { name: 'recover', group: KEEPING, summary: 'rebuild a lost registry from the objects', load: () => import('./commands/recover.ts') },
   { name: 'rebuild', group: KEEPING, summary: 'compare the registry with its event log', load: () => import('./commands/rebuild.ts') },
-  { name: 'serve', group: KEEPING, summary: 'answer health checks over HTTP', load: () => import('./commands/serve.ts') },
+  { name: 'token', group: KEEPING, summary: 'make a token that serve will accept', load: () => import('./commands/token.ts') },
+  { name: 'serve', group: KEEPING, summary: 'serve the store over HTTP', load: () => import('./commands/serve.ts') },
   {
     name: 'completion',
     group: KEEPING,
@@ -45,6 +54,7 @@ export const commandNames: readonly string[] = entries.map(({ name }) => name)
 export interface GlobalOptions {
   readonly store?: string
   readonly url?: string
+  readonly tokenFile?: string
   readonly config?: string
   readonly json?: true
   readonly quiet?: true
@@ -85,7 +95,8 @@ export function createProgram(surroundings: ProgramSurroundings): Command {
     })
     .version(version(), '-V, --version', 'print the version')
     .option('--store <dir>', 'folder of the store (default: $ARTIFACT_STORE_HOME, or a folder of your user)')
-    .option('--url <url>', 'address of a server; this release has no network client and refuses it')
+    .option('--url <url>', 'address of a server to use instead of a folder (default: $ARTIFACT_STORE_URL)')
+    .option('--token-file <file>', 'file with the token that the server wants (default: $ARTIFACT_STORE_TOKEN)')
     .option('--config <file>', 'read settings from this file (see docs/guides/configuration.md)')
     .option('--json', 'print JSON on standard output, one object a line in lists, and nothing else')
     .option('-q, --quiet', 'print results and errors only: no progress, no remarks')
@@ -126,12 +137,6 @@ async function complete(command: Command, act: Act): Promise<void> {
 
 function sentence(summary: string): string {
   return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`
-}
-
-function version(): string {
-  const facts: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  if (typeof facts === 'object' && facts !== null && 'version' in facts && typeof facts.version === 'string') return facts.version
-  throw new TypeError('package.json has no version')
 }
 
 const programHelp = `

@@ -12,8 +12,8 @@ export interface PushSourceOptions {
 }
 
 /**
- * Fills and seals a package from a folder, a file, or a tar archive on standard input (`-`). If that fails nothing of it is visible; with a run id
- * the bytes stored so far are kept for the next push of that run.
+ * Fills and seals a package from a folder, a file, or an archive on standard input (`-`). If that fails nothing of it is visible; with a run id the
+ * bytes of a folder or file that were stored so far are kept for the next push of that run.
  */
 export async function pushSource(context: CommandContext, path: string, request: OpenPackage, options: PushSourceOptions): Promise<FinalizedPackage> {
   // Before the store is opened: opening a package leaves a trace, which a mistyped path must not.
@@ -31,7 +31,7 @@ export async function pushSource(context: CommandContext, path: string, request:
     await fill(context, draft, path, options, 'storing')
     return await draft.finalize()
   } catch (error) {
-    await giveUp(context, draft, request)
+    await giveUp(context, draft, path, request)
     throw error
   }
 }
@@ -69,8 +69,7 @@ async function fill(context: CommandContext, draft: Draft, path: string, options
   }): void => (state.phase === 'list' ? listing : progress)?.update(state)
   try {
     if (path === '-') {
-      const { pushTar } = await import('../store/push-tar.ts')
-      await pushTar(draft, context.stdin, { signal, onProgress })
+      await draft.putArchive(context.stdin, { signal, onProgress: (state) => progress?.update(state) })
       return
     }
     const { pushTree } = await import('../store/push-tree.ts')
@@ -83,8 +82,8 @@ async function fill(context: CommandContext, draft: Draft, path: string, options
   }
 }
 
-async function giveUp({ output }: CommandContext, draft: Draft, { runId }: OpenPackage): Promise<void> {
-  if (runId !== undefined) {
+async function giveUp({ output }: CommandContext, draft: Draft, path: string, { runId }: OpenPackage): Promise<void> {
+  if (runId !== undefined && path !== '-') {
     output.note(`What was stored so far is kept for run ${displayPath(runId)}: the same command continues it.`)
     return
   }

@@ -15,7 +15,7 @@ const columns: readonly Column[] = [
 export async function listRepositories(output: Output, store: Store, prefix?: string): Promise<void> {
   const { json, quiet } = output.mode
   let count = 0
-  for await (const repository of allPages((page) => store.packages.repositories(prefix, page))) {
+  for await (const repository of allPages((page) => store.repositories.list(prefix, page))) {
     if (json) await output.json(repository)
     else if (quiet) await output.line(repository.name)
     else {

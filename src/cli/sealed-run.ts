@@ -1,9 +1,22 @@
 import { createReadStream } from 'node:fs'
+import { tmpdir } from 'node:os'
 import type { Digest } from '../core/digest.ts'
 import { DigestStream } from '../core/digest.ts'
 import { RunConflictError, StateConflictError } from '../core/errors.ts'
 import { displayPath } from '../core/path.ts'
-import type { Draft, FileInfo, FinalizedPackage, KnownFile, PutItem, PutOptions, PutOutcome, PutSource, Store } from '../store/interface.ts'
+import type {
+  ArchiveReport,
+  Draft,
+  FileInfo,
+  FinalizedPackage,
+  KnownFile,
+  PutArchiveOptions,
+  PutItem,
+  PutOptions,
+  PutOutcome,
+  PutSource,
+  Store,
+} from '../store/interface.ts'
 
 /** How many differences are named. */
 const NAMED = 5
@@ -73,6 +86,11 @@ export class SealedRun implements Draft {
       this.#compare(path, (entry) => entry?.kind === 'file' && entry.digest === digest && entry.executable === executable)
     }
     return files.map(() => true)
+  }
+
+  async putArchive(source: AsyncIterable<Uint8Array>, options: PutArchiveOptions = {}): Promise<ArchiveReport> {
+    const { takeArchive } = await import('../store/archive-intake.ts')
+    return takeArchive(this, source, { ...options, spoolFolder: tmpdir() })
   }
 
   remove(): Promise<never> {

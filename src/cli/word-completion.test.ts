@@ -23,7 +23,7 @@ describe('completion', () => {
   })
   test('offers commands of commands, also behind options', () => {
     assert.deepEqual(words('--store', 'verify', 'events', 've'), ['verify', ':4'])
-    assert.deepEqual(words('repository', ''), ['list', ':4'])
+    assert.deepEqual(words('repository', ''), ['list', 'show', 'set', ':4'])
   })
   test('offers the values of an argument that has only a few', () => {
     assert.deepEqual(words('completion', 'f'), ['fish', ':4'])

@@ -1,4 +1,5 @@
 import type { Define } from '../command-context.ts'
+import { folderOf } from '../configuration.ts'
 import type { Finding } from '../../store/doctor.ts'
 import { exitCode } from '../exit-code.ts'
 import type { Output } from '../output.ts'
@@ -34,7 +35,8 @@ Examples:
     .action(
       act(async ({ output, configuration, signal }, options: { readonly readOnly?: true }) => {
         const { examine } = await import('../../store/doctor.ts')
-        const { home, homeFrom } = configuration
+        const home = folderOf(configuration)
+        const { homeFrom } = configuration
         await printFinding(output, { check: 'configuration', status: 'ok', observed: `the store is the folder ${home} (from ${homeFrom})` })
         const counts = { ok: 0, warn: 0, fail: 0 }
         for await (const finding of examine(home, { measureFlushes: options.readOnly !== true })) {

@@ -1,12 +1,14 @@
 import type { Define } from '../command-context.ts'
 import { displayPath } from '../../core/path.ts'
-import type { Store, StoreEvent } from '../../store/interface.ts'
-import { parseLimit } from '../option-values.ts'
+import type { Store } from '../../store/interface.ts'
+import type { EventFilter, StoreEvent } from '../../store/event-interface.ts'
+import { gather, parseLimit } from '../option-values.ts'
 import type { Output } from '../output.ts'
 import { formatCount, plural } from '../render/bytes.ts'
 import type { Column } from '../render/table.ts'
 import { tableHead, tableLine } from '../render/table.ts'
 import { formatTime } from '../render/time.ts'
+import { defineDeliveries } from './event-deliveries.ts'
 
 const columns: readonly Column[] = [
   { title: 'EVENT', width: 6, align: 'right' },
@@ -16,13 +18,18 @@ const columns: readonly Column[] = [
   { title: 'WHAT', width: 0 },
 ]
 
+const PAGE = 1_000
+
 interface EventsOptions {
   readonly after?: string
   readonly follow?: true
   readonly limit?: string
+  readonly type?: readonly string[]
+  readonly repository?: string
+  readonly resource?: string
 }
 
-/** `events`: the log, and `events verify`. */
+/** `events`: the log, `events deliveries` and `events verify`. */
 export const define: Define = (command, act) => {
   command
     .description('Prints what happened in the store, oldest first. The log is complete, in order, and never trimmed.')
@@ -31,20 +38,27 @@ export const define: Define = (command, act) => {
     .option('--after <cursor>', 'only what came after this event; the cursor is a field of every event with --json')
     .option('--follow', 'go on printing events as they happen, until Ctrl-C')
     .option('--limit <n>', 'print at most this many')
+    .option('--type <type>', "only events of this type, such as package.finalized; 'package.*' stands for all that begin so (repeatable)", gather)
+    .option('--repository <name>', 'only what happened in this repository, and in those below it')
+    .option('--resource <name>', 'only what happened to this, such as packages/<id>')
     .addHelpText(
       'after',
       `
 Examples:
   artifact-store events --limit 20
   artifact-store events --follow --json
+  artifact-store events --repository default/demo --type 'package.*'
   artifact-store events verify`,
     )
     .action(
       act(async ({ output, open, signal }, options: EventsOptions) => {
         const limit = options.limit === undefined ? Infinity : parseLimit('--limit', options.limit)
         await using store = await open()
-        const after = options.after === undefined ? {} : { after: options.after }
-        const events = options.follow === true ? store.events.follow({ ...after, signal }) : listed(store, options.after)
+        const filter = filterOf(options)
+        const events =
+          options.follow === true
+            ? store.events.follow({ ...filter, ...(options.after === undefined ? {} : { after: options.after }), signal })
+            : listed(store, filter, options.after)
         let count = 0
         for await (const event of events) {
           if (count === 0 && output.talkative) await output.line(output.style.faint(tableHead(columns)))
@@ -57,6 +71,7 @@ Examples:
       }),
     )
 
+  defineDeliveries(command, act)
   command
     .command('verify')
     .summary('check that the log was not altered')
@@ -78,13 +93,21 @@ Examples:
     )
 }
 
-async function* listed(store: Store, from: string | undefined): AsyncGenerator<StoreEvent, void, undefined> {
+function filterOf({ type, repository, resource }: EventsOptions): EventFilter {
+  return {
+    ...(type === undefined ? {} : { types: type }),
+    ...(repository === undefined ? {} : { repository }),
+    ...(resource === undefined ? {} : { resource }),
+  }
+}
+
+async function* listed(store: Store, filter: EventFilter, from: string | undefined): AsyncGenerator<StoreEvent, void, undefined> {
   for (let after = from; ;) {
-    const page = await store.events.list(after === undefined ? {} : { after })
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined) return
-    after = last.cursor
+    const page = await store.events.list({ ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) })
+    yield* page.events
+    // Where the filter let nothing through, the end is not reached yet.
+    if (page.cursor === after) return
+    after = page.cursor
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Define } from '../command-context.ts'
+import { folderOf } from '../configuration.ts'
 import { resolve } from 'node:path'
 import { displayPath } from '../../core/path.ts'
 import { usageFailure } from '../command-failure.ts'
@@ -18,7 +19,7 @@ Examples:
     )
     .action(
       act(async ({ output, configuration, create }, directory: string | undefined) => {
-        const home = directory === undefined ? configuration.home : resolve(directory)
+        const home = directory === undefined ? folderOf(configuration) : resolve(directory)
         if (directory !== undefined && configuration.homeFrom === '--store' && home !== configuration.home) {
           throw usageFailure('two folders were given: as an argument and with --store', 'Give one of them.')
         }

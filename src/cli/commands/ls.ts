@@ -2,10 +2,10 @@ import type { Define } from '../command-context.ts'
 import { NotFoundError } from '../../core/errors.ts'
 import { parsePackageId, parseRepositoryName } from '../../core/name.ts'
 import { displayPath } from '../../core/path.ts'
-import type { FileInfo, PackageInfo, Store } from '../../store/interface.ts'
+import type { ExpiredFileSet, FileInfo, PackageInfo, Store } from '../../store/interface.ts'
 import { parseLimit } from '../option-values.ts'
 import type { Output } from '../output.ts'
-import { formatBytes, formatCount } from '../render/bytes.ts'
+import { formatBytes, formatCount, plural } from '../render/bytes.ts'
 import type { Column } from '../render/table.ts'
 import { tableHead, tableLine } from '../render/table.ts'
 import { formatTime } from '../render/time.ts'
@@ -81,13 +81,13 @@ async function listPackages(output: Output, store: Store, repository: string, li
     count += 1
   }
   if (count > 0) return
-  const { items } = await store.packages.repositories(repository, { limit: 1 })
+  const { items } = await store.repositories.list(repository, { limit: 1 })
   if (items.length === 0) throw new NotFoundError(`there is no repository ${repository} and none below it`)
   output.note('No packages yet.')
 }
 
-function packageLine({ id, finalizedAt, createdAt, fileCount, size, repository, tags }: PackageInfo): string {
-  const names = [repository, ...tags.map((tag) => `:${tag}`)].join(' ')
+function packageLine({ id, status, finalizedAt, createdAt, fileCount, size, repository, tags }: PackageInfo): string {
+  const names = [repository, ...tags.map((tag) => `:${tag}`), ...(status === 'finalized' ? [] : [`(${status})`])].join(' ')
   return tableLine(packageColumns, [id, formatTime(finalizedAt ?? createdAt), formatCount(fileCount), formatBytes(size), names])
 }
 
@@ -104,7 +104,17 @@ async function listFiles(output: Output, store: Store, ref: string, limit: numbe
     }
     count += 1
   }
+  for (const gone of await store.files.expired(ref)) {
+    if (json) await output.json({ kind: 'expired', ...gone })
+    else if (!quiet) await output.line(expiredLine(gone))
+    count += 1
+  }
   if (count === 0) output.note('The package holds no files.')
+}
+
+function expiredLine({ fileSets, count, size, deletedAt }: ExpiredFileSet): string {
+  const of = fileSets.length === 0 ? 'no file set' : `file set ${fileSets.join(', ')}`
+  return tableLine(fileColumns, [formatBytes(size), 'gone', `${plural(count, 'file')} of ${of}, since ${formatTime(deletedAt)}`])
 }
 
 function fileLine(entry: FileInfo): string {

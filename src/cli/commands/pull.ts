@@ -1,6 +1,8 @@
 import { displayPath } from '../../core/path.ts'
+import type { ExpiredFileSet } from '../../store/interface.ts'
 import type { PullReport } from '../../store/pull-tree.ts'
 import type { CommandContext, Define } from '../command-context.ts'
+import { CommandFailure } from '../command-failure.ts'
 import type { ExitCode } from '../exit-code.ts'
 import { exitCode } from '../exit-code.ts'
 import { formatBytes, plural } from '../render/bytes.ts'
@@ -22,7 +24,7 @@ export const define: Define = (command, act) => {
     .option('--output <dir>', 'folder to write to; made if it is missing', '.')
     .option('--path <prefix>', 'only this file, or what lies below this folder of the package')
     .option('--overwrite', 'replace files that are there; without it nothing is written if anything is in the way')
-    .option('--require-complete', 'stop at the first file that cannot be read, instead of writing all others')
+    .option('--require-complete', 'stop at the first file that cannot be read or has expired, instead of writing all others')
     .addHelpText(
       'after',
       `
@@ -38,6 +40,8 @@ Examples:
         const { output, signal } = context
         const { pullTree } = await import('../../store/pull-tree.ts')
         await using store = await context.open()
+        const expired = await store.files.expired(ref)
+        if (expired.length > 0) tellExpired(context, ref, expired, options.requireComplete === true)
         const progress = output.talkative ? new Progress(output.stderr, 'writing') : undefined
         try {
           const report = await pullTree(store, ref, options.output, {
@@ -54,6 +58,14 @@ Examples:
         }
       }),
     )
+}
+
+/** @throws CommandFailure when all of the package was wanted */
+function tellExpired({ output }: CommandContext, ref: string, expired: readonly ExpiredFileSet[], requireComplete: boolean): void {
+  const sets = expired.map(({ fileSets, count }) => `${plural(count, 'file')} of ${fileSets.length === 0 ? 'no file set' : fileSets.join(', ')}`)
+  const message = `not all of ${displayPath(ref)} is there any more: ${sets.join('; ')} expired`
+  if (requireComplete) throw new CommandFailure(message, exitCode.verificationFailed, `See why: artifact-store retention explain ${ref}`)
+  output.note(message)
 }
 
 async function tellReport({ output }: CommandContext, ref: string, folder: string, report: PullReport): Promise<ExitCode | undefined> {

@@ -28,8 +28,8 @@ interface PushOptions {
 /** `push PATH|-`: stores a tree, a file or an archive and seals it. */
 export const define: Define = (command, act) => {
   command
-    .description('Stores a folder, a file or a tar archive as one package, which can never change afterwards.')
-    .argument('<path>', 'a folder, a file, or - for a tar archive (plain, gzip or zstd) on standard input')
+    .description('Stores a folder, a file or an archive as one package, which can never change afterwards.')
+    .argument('<path>', 'a folder, a file, or - for an archive (tar, also gzip or zstd, or zip) on standard input')
     .option('--repository <name>', 'the name the package is kept under, such as team/project (required)')
     .option('--tag <tag>', 'a name for the package in its repository, such as latest (repeatable)', gather)
     .option('--run-id <id>', "the producer's own name of this run; pushing it again continues or finds the same package")

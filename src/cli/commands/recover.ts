@@ -2,6 +2,7 @@ import { StoreError } from '../../core/errors.ts'
 import { displayPath } from '../../core/path.ts'
 import type { RecoveryReport } from '../../store/recover.ts'
 import type { CommandContext, Define } from '../command-context.ts'
+import { folderOf } from '../configuration.ts'
 import { CommandFailure } from '../command-failure.ts'
 import { exitCode } from '../exit-code.ts'
 import type { Output } from '../output.ts'
@@ -35,7 +36,7 @@ Examples:
     )
     .action(
       act(async (context, options: { readonly anyway?: true }) => {
-        const { home } = context.configuration
+        const home = folderOf(context.configuration)
         const [{ recoverStore }, { isStoreInUse }] = await Promise.all([import('../../store/recover.ts'), import('../../store/store-use.ts')])
         if (isStoreInUse(home)) {
           throw new CommandFailure(

@@ -27,6 +27,13 @@ Examples:
           return undefined
         }
         const info: PackageInfo = await store.packages.get(ref)
+        if (info.status !== 'finalized') {
+          // Not sealed yet, or a tombstone: there is no document and no manifest.
+          if (output.mode.json) await output.json(info)
+          else if (output.mode.quiet) await output.line(info.id)
+          else for (const line of packageLines(info, { schemaVersion: 1 }, [], output.style)) await output.line(line)
+          return undefined
+        }
         const document = await store.packages.document(info.id)
         const { bytes } = await store.packages.manifest(info.id)
         const parts = partsOf(parseManifest(bytes))

@@ -1,4 +1,5 @@
 import type { Define } from '../command-context.ts'
+import { folderOf } from '../configuration.ts'
 import type { Share, StoreStatistics } from '../../store/statistics.ts'
 import { parseLimit } from '../option-values.ts'
 import type { Output } from '../output.ts'
@@ -42,7 +43,7 @@ Examples:
       act(async ({ output, configuration }, options: { readonly limit?: string }) => {
         const limit = options.limit === undefined ? ROWS : parseLimit('--limit', options.limit)
         const { readStatistics } = await import('../../store/statistics.ts')
-        const statistics = await readStatistics(configuration.home)
+        const statistics = await readStatistics(folderOf(configuration))
         if (output.mode.json) await output.json(statistics)
         else await print(output, statistics, limit)
         return undefined
@@ -75,7 +76,7 @@ function savingLines({ size, content, savedByDeduplication, savedByCompression }
   ]
 }
 
-function spaceLines({ stored, packs, wholeObjects, descriptions, open, unheld }: StoreStatistics): string[] {
+function spaceLines({ stored, leaving, packs, wholeObjects, descriptions, open, unheld }: StoreStatistics): string[] {
   const fill =
     packs.size === 0
       ? 'none'
@@ -87,6 +88,9 @@ function spaceLines({ stored, packs, wholeObjects, descriptions, open, unheld }:
     ['manifests', `${formatBytes(descriptions.stored)} of manifests and documents`],
     ...(open.chunks === 0 ? [] : [['open packages', `${formatBytes(open.stored)} that only they hold`] as const]),
     ...(unheld.chunks === 0 ? [] : [['unneeded', `${formatBytes(unheld.stored)} that nothing holds any more`] as const]),
+    ...(leaving.objects === 0
+      ? []
+      : [['leaving', `${plural(leaving.objects, 'object')}, ${formatBytes(leaving.size)}, to be deleted soon`] as const]),
   ])
 }
 
