@@ -9,10 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { drawChart } from './chart.ts'
 import type { Contender } from './contender.ts'
+import { bareNode } from './contenders/bare-node.ts'
 import { borg } from './contenders/borg.ts'
 import { floor } from './contenders/floor.ts'
 import { flushingCopy } from './contenders/flushing-copy.ts'
+import { nginx } from './contenders/nginx.ts'
 import { oursCommand } from './contenders/ours-command.ts'
+import { oursHttp, oursRequests } from './contenders/ours-http.ts'
 import { oursLibrary, oursUnflushed } from './contenders/ours-library.ts'
 import { restic } from './contenders/restic.ts'
 import { canCountFlushes } from './flush-count.ts'
@@ -36,9 +39,19 @@ const SETTLE_MS = 2_500
 const { values: flags } = parseArgs({ options: { all: { type: 'boolean' }, list: { type: 'boolean' }, save: { type: 'boolean' } } })
 const isNightly = process.env['NIGHTLY'] === '1'
 const isAll = isNightly || flags.all === true
-const invited: readonly Contender[] = [oursCommand, oursLibrary, oursUnflushed, restic, borg, flushingCopy, floor].filter(
-  ({ name, onDemand }) => patternOf('CONTENDERS').test(name) && (onDemand !== true || isAll || isGiven('CONTENDERS')),
-)
+const invited: readonly Contender[] = [
+  oursCommand,
+  oursLibrary,
+  oursHttp,
+  oursRequests,
+  oursUnflushed,
+  bareNode,
+  nginx,
+  restic,
+  borg,
+  flushingCopy,
+  floor,
+].filter(({ name, onDemand }) => patternOf('CONTENDERS').test(name) && (onDemand !== true || isAll || isGiven('CONTENDERS')))
 const versions = new Map(invited.map((contender) => [contender, contender.version?.()]))
 /** Without the programs that are not on this machine. */
 const contenders = invited.filter((contender) => contender.version === undefined || versions.get(contender) !== undefined)

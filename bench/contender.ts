@@ -26,6 +26,8 @@ export interface Attempt {
   readonly run: (operation: Operation) => Promise<Measurement>
   /** Makes sure that the operation did what it should have. @throws Error if not */
   readonly verify: (operation: Operation) => Promise<void>
+  /** Ends what runs for it, whatever became of the operations. */
+  readonly end?: () => Promise<void>
 }
 
 /** For an operation that a contender was never asked to support. */

@@ -18,6 +18,7 @@ const MIB = 1024 ** 2
 const COMMAND = 'ours (command)'
 const LIBRARY = 'ours (library)'
 const BOTH = [COMMAND, LIBRARY]
+const HTTP = 'ours (http)'
 
 function timesAs(other: string): Goal['value'] {
   return (ours, row) => {
@@ -43,9 +44,16 @@ const stall: Goal['value'] = ({ runs }) => {
   return stalls.length === 0 ? undefined : summarize(stalls).median
 }
 
-const fasterThanCopy: Goal['value'] = (ours, row) => {
-  const ratio = timesAs('flushing copy')(ours, row)
-  return ratio === undefined ? undefined : 1 / ratio
+/** How many times as fast as another one. */
+function asFastAs(other: string): Goal['value'] {
+  return (ours, row) => {
+    const ratio = timesAs(other)(ours, row)
+    return ratio === undefined ? undefined : 1 / ratio
+  }
+}
+
+function speedGoal(row: string, other: string, limit: number, text: string, contender: string = HTTP): Goal {
+  return { row, contenders: [contender], text, value: asFastAs(other), limit, kind: 'least', unit: '×' }
 }
 
 /** On every row that other programs know, the first time and the next. */
@@ -75,6 +83,30 @@ function fairnessGoals(row: string): readonly Goal[] {
   ]
 }
 
+/** How many times as long a step takes beside something. */
+const slowedBy: Goal['value'] = ({ runs }) => {
+  const ratios = runs.flatMap(({ waits }) => {
+    const [alone, beside] = [waits?.['alone'], waits?.['beside']]
+    return alone === undefined || beside === undefined ? [] : [beside.p50 / alone.p50]
+  })
+  return ratios.length === 0 ? undefined : summarize(ratios).median
+}
+
+function collectionGoals(scenario: string): readonly Goal[] {
+  return [
+    { row: `${scenario} idle cycle`, contenders: [LIBRARY], text: 'at most 50 ms', value: medianTime, limit: 50, kind: 'most', unit: 'ms' },
+    {
+      row: `${scenario} commit beside collecting`,
+      contenders: [LIBRARY],
+      text: 'pushes are slowed by at most 10 %',
+      value: slowedBy,
+      limit: 1.1,
+      kind: 'most',
+      unit: '×',
+    },
+  ]
+}
+
 const goals: readonly Goal[] = [
   startGoal('start version'),
   startGoal('start list'),
@@ -82,7 +114,7 @@ const goals: readonly Goal[] = [
     row: 'small push',
     contenders: BOTH,
     text: 'at least 8 × as fast as the flushing copy',
-    value: fasterThanCopy,
+    value: asFastAs('flushing copy'),
     limit: 8,
     kind: 'least',
     unit: '×',
@@ -92,6 +124,23 @@ const goals: readonly Goal[] = [
   ratioGoal('large push', 1.3),
   ...['small push', 'tree push', 'tree push again', 'tree pull', 'large push', 'large pull'].map(memoryGoal),
   ...['fairness commit beside seals', 'fairness commit beside 100,000 puts', 'fairness commit beside 100,000 sealed'].flatMap(fairnessGoals),
+  speedGoal('http large download', 'bare Node', 0.9, 'at least 0.9 × as fast as a bare Node server'),
+  speedGoal('http small download by 16', 'bare Node', 0.6, 'at least 0.6 × as fast as a bare Node server'),
+  speedGoal('http small download by 64', 'bare Node', 0.6, 'at least 0.6 × as fast as a bare Node server'),
+  speedGoal('http large upload', LIBRARY, 0.7, 'at least 0.7 × as fast as the library'),
+  speedGoal('http small keep', 'ours (a request a file)', 5, 'one request at least 5 × as fast as 2,000'),
+  {
+    row: 'http packages page at half load',
+    contenders: [HTTP],
+    text: 'a page takes at most 20 ms at p99',
+    value: medianTime,
+    limit: 20,
+    kind: 'most',
+    unit: 'ms',
+  },
+  speedGoal('packs rewrite', 'floor', 0.5, 'at least 0.5 × as fast as a plain copy', LIBRARY),
+  ...['blobs 100,000', 'blobs 1,000,000'].flatMap(collectionGoals),
+  { row: 'backup prune', contenders: [LIBRARY], text: 'faster than restic', value: timesAs('restic'), limit: 1, kind: 'most', unit: '×' },
   ...['restic', 'borg'].flatMap(fasterGoals),
 ]
 

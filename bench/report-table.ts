@@ -32,13 +32,14 @@ export function rowTable({ rows, limits }: BenchResults): Table {
 
 /** What was waited for, step by step, in the rows that are about waiting; no lines where there are none. */
 export function waitTable({ rows }: BenchResults): Table {
-  const head = ['row', 'step', 'p50', 'p99', 'longest', 'times']
-  const lines = rows.flatMap(({ row, runs }) => {
+  const head = ['row', 'contender', 'step', 'p50', 'p99', 'longest', 'times']
+  const lines = rows.flatMap(({ row, contender, runs }) => {
     const steps = Object.keys(runs[0]?.waits ?? {}).map((step) => {
       const waits = runs.flatMap((run) => run.waits?.[step] ?? [])
       const count = waits.reduce((sum, wait) => sum + wait.count, 0)
       return [
         row,
+        contender,
         step,
         median(waits.map(({ p50 }) => p50)),
         median(waits.map(({ p99 }) => p99)),
@@ -48,10 +49,10 @@ export function waitTable({ rows }: BenchResults): Table {
     })
     const stalls = runs.flatMap((run) => run.stalls ?? [])
     if (stalls.length > 0)
-      steps.push([row, 'turn of the event loop', '', median(stalls.map(({ p99 }) => p99)), longest(stalls.map(({ max }) => max)), ''])
+      steps.push([row, contender, 'turn of the event loop', '', median(stalls.map(({ p99 }) => p99)), longest(stalls.map(({ max }) => max)), ''])
     return steps
   })
-  return { lines: [head, ...lines], rightFrom: 2 }
+  return { lines: [head, ...lines], rightFrom: 3 }
 }
 
 /** How figures grow with size: fitted exponents, and what the goals allow. */

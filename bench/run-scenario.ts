@@ -78,10 +78,15 @@ async function countAllFlushes(
     counts.set(contender, counted)
     try {
       const attempt = await contender.prepare(plan.input, folder)
-      for (const operation of operations) {
-        if (contender.operations[operation] === undefined) continue
-        const count = await countFlushes(folder, () => attempt.run(operation))
-        if (count !== undefined) counted.set(operation, count)
+      try {
+        // What a server flushes is not seen from here.
+        for (const operation of attempt.end === undefined ? operations : []) {
+          if (contender.operations[operation] === undefined) continue
+          const count = await countFlushes(folder, () => attempt.run(operation))
+          if (count !== undefined) counted.set(operation, count)
+        }
+      } finally {
+        await attempt.end?.()
       }
     } catch (error) {
       plan.observer.failed(contender, plan.runs, error)
@@ -102,12 +107,16 @@ async function* runAttempt(
   folder: string,
 ): AsyncGenerator<{ readonly operation: Operation; readonly measurement: Measurement }, void, undefined> {
   const attempt = await contender.prepare(input, folder)
-  for (const operation of operations) {
-    if (contender.operations[operation] === undefined) continue
-    flushEverything()
-    const measurement = await attempt.run(operation)
-    await attempt.verify(operation)
-    yield { operation, measurement }
+  try {
+    for (const operation of operations) {
+      if (contender.operations[operation] === undefined) continue
+      flushEverything()
+      const measurement = await attempt.run(operation)
+      await attempt.verify(operation)
+      yield { operation, measurement }
+    }
+  } finally {
+    await attempt.end?.()
   }
 }
 

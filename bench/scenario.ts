@@ -1,7 +1,8 @@
 import { createCipheriv } from 'node:crypto'
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, writeSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import type { CollectionOperation } from './collection.ts'
 import type { ManyPackagesOperation } from './many-packages.ts'
 import { root } from './place.ts'
 
@@ -17,6 +18,17 @@ export type Operation =
   | 'commit beside seals'
   | 'commit beside 100,000 puts'
   | 'commit beside 100,000 sealed'
+  | 'download'
+  | 'download by 16'
+  | 'download by 64'
+  | 'upload'
+  | 'upload by 16'
+  | 'upload by 64'
+  | 'keep'
+  | 'page at half load'
+  | 'rewrite'
+  | 'prune'
+  | CollectionOperation
   | ManyPackagesOperation
 
 /** What the operations work on. `bytes` is the sum of the sizes of its files. */
@@ -26,6 +38,8 @@ export interface Input {
   readonly bytes: number
   /** How many packages the store is to have, where that is what matters. */
   readonly packages?: number
+  /** How many blobs it is to have. */
+  readonly blobs?: number
 }
 
 /** Scenarios that differ in size only, from whose rows growth is fitted. */
@@ -46,6 +60,9 @@ export interface Scenario {
   /** `all`: only when asked for, by name or with everything. `nightly`: only at night. */
   readonly when?: 'all' | 'nightly'
   readonly growth?: GrowthPlace
+  /** How many packages or blobs the store is to have, where that is what matters. */
+  readonly packages?: number
+  readonly blobs?: number
   /** Who takes part; default: everybody who knows the operations. */
   readonly contenders?: readonly string[]
   /** Fills an empty folder. */
@@ -68,6 +85,39 @@ export const scenarios: readonly Scenario[] = [
     runs: 1,
     makeInput: nothing,
   },
+  { name: 'http large', about: 'one file of 1 GiB over HTTP', operations: ['download', 'upload'], runs: 3, makeInput: largeFile },
+  {
+    name: 'http small',
+    about: 'over HTTP: 20,000 downloads or 2,000 uploads of 4 KiB, or 2,000 files kept together',
+    operations: ['download by 16', 'download by 64', 'upload by 16', 'upload by 64', 'keep'],
+    runs: 3,
+    makeInput: smallFiles,
+  },
+  {
+    name: 'http packages',
+    about: 'the first page of a listing over HTTP, in a store of 100,000 packages',
+    operations: ['page at half load'],
+    runs: 1,
+    when: 'all',
+    packages: 100_000,
+    makeInput: nothing,
+  },
+  {
+    name: 'packs',
+    about: '4,096 files of 64 KiB, moved out of packs of which half is dead',
+    operations: ['rewrite'],
+    runs: 3,
+    makeInput: mediumFiles,
+  },
+  {
+    name: 'backup',
+    about: '4,096 files of 64 KiB kept twice, half of them changed, and the first version given up',
+    operations: ['prune'],
+    runs: 3,
+    when: 'all',
+    makeInput: mediumFiles,
+  },
+  ...[100_000, 1_000_000].map(manyBlobs),
   ...[1_000, 10_000, 100_000, 1_000_000].map(manyPackages),
   ...[1, 16, 128, 1024, 8192].map(oneFile),
 ]
@@ -81,10 +131,17 @@ export function rowName(scenario: Scenario, operation: Operation): string {
 export async function makeInput(scenario: Scenario, folder: string): Promise<Input> {
   mkdirSync(folder, { recursive: true })
   await scenario.makeInput(folder)
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const bytes = files.reduce((sum, { parentPath, name }) => sum + lstatSync(join(parentPath, name)).size, 0)
-  const packages = scenario.growth?.series === 'packages' ? scenario.growth.size : undefined
-  return { folder, files: files.length, bytes, ...(packages !== undefined && { packages }) }
+  const files = inputFiles(folder)
+  const bytes = files.reduce((sum, path) => sum + lstatSync(join(folder, path)).size, 0)
+  const packages = scenario.packages ?? (scenario.growth?.series === 'packages' ? scenario.growth.size : undefined)
+  const { blobs } = scenario
+  return { folder, files: files.length, bytes, ...(packages !== undefined && { packages }), ...(blobs !== undefined && { blobs }) }
+}
+
+/** The files of an input, relative to its folder, `/` between components. */
+export function inputFiles(folder: string): readonly string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  return entries.map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
 }
 
 function manyPackages(size: number): Scenario {
@@ -96,6 +153,19 @@ function manyPackages(size: number): Scenario {
     runs: 1,
     when: size > 100_000 ? 'nightly' : 'all',
     growth: { series: 'packages', size, label },
+    makeInput: nothing,
+  }
+}
+
+function manyBlobs(blobs: number): Scenario {
+  const label = blobs.toLocaleString('en')
+  return {
+    name: `blobs ${label}`,
+    about: `a store of ${label} small blobs, of which a tenth is collected`,
+    operations: ['fill blobs', 'idle cycle', 'commit beside collecting', 'collect a tenth'],
+    runs: 1,
+    when: blobs > 100_000 ? 'nightly' : 'all',
+    blobs,
     makeInput: nothing,
   }
 }
@@ -121,6 +191,14 @@ async function smallFiles(folder: string): Promise<void> {
   for (let directory = 0; directory < 20; directory++) {
     mkdirSync(join(folder, `part-${directory}`))
     for (let file = 0; file < 100; file++) writeNew(join(folder, `part-${directory}`, `result-${file}.bin`), [bytes.next(4096)])
+  }
+}
+
+async function mediumFiles(folder: string): Promise<void> {
+  const bytes = new Noise()
+  for (let directory = 0; directory < 16; directory++) {
+    mkdirSync(join(folder, `part-${directory}`))
+    for (let file = 0; file < 256; file++) writeNew(join(folder, `part-${directory}`, `result-${file}.bin`), [bytes.next(65_536)])
   }
 }
 

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { compareTrees } from '../../src/testing/compare-trees.ts'
+import { changedCopy } from '../changed-copy.ts'
 import type { Attempt, Contender, OperationFacts } from '../contender.ts'
 import { unknownOperation } from '../contender.ts'
 import { measureChild, runChild } from '../measure-child.ts'
@@ -23,6 +24,8 @@ export interface BackupProgram {
   readonly environment: (folder: string) => Readonly<Record<string, string>>
   readonly init: readonly string[]
   readonly backup: (source: string, name: string) => BackupCall
+  /** Gives up a backup, and what only it has. */
+  readonly prune: (name: string) => readonly BackupCall[]
   /** Tells how much is in a backup; see `filesIn`. Not measured. */
   readonly describe: (name: string) => readonly string[]
   /** The number of regular files, from what `describe` printed. */
@@ -38,7 +41,7 @@ export function backupContender(program: BackupProgram): Contender {
     name: program.name,
     about: program.about,
     onDemand: true,
-    operations: { push: program.flushes.backup, 'push again': program.flushes.backup, pull: program.flushes.restore },
+    operations: { push: program.flushes.backup, 'push again': program.flushes.backup, pull: program.flushes.restore, prune: program.flushes.backup },
     version: () => versionOf(program),
     prepare: async (input, folder) => {
       const attempt = new BackupAttempt(program, input, folder)
@@ -59,6 +62,7 @@ class BackupAttempt implements Attempt {
   readonly #folder: string
   readonly #output: string
   #latest = ''
+  #changed = ''
 
   constructor(program: BackupProgram, input: Input, folder: string) {
     this.#program = program
@@ -78,6 +82,8 @@ class BackupAttempt implements Attempt {
         return this.#backup('first')
       case 'push again':
         return this.#backup('again')
+      case 'prune':
+        return this.#prune()
       case 'pull':
         return this.#measure(this.#program.restore(this.#output, this.#latest))
       default:
@@ -86,13 +92,31 @@ class BackupAttempt implements Attempt {
   }
 
   async verify(operation: Operation): Promise<void> {
-    if (operation === 'pull') return this.#verifyRestored()
+    if (operation === 'pull') return this.#verifyRestored(this.#input.folder)
+    if (operation === 'prune') {
+      await this.#measure(this.#program.restore(this.#output, this.#latest))
+      return this.#verifyRestored(this.#changed)
+    }
     const files = this.#program.filesIn(await runChild(this.#command({ args: this.#program.describe(this.#latest) })))
     if (files !== this.#input.files) throw new Error(`${operation} kept ${files} files, not ${this.#input.files}`)
   }
 
-  async #verifyRestored(): Promise<void> {
-    const differences = await compareTrees(this.#input.folder, this.#program.restored(this.#input.folder, this.#output))
+  /** Two backups, of which the first is given up: what is left of it is what did not change. */
+  async #prune(): Promise<Measurement> {
+    await this.#backup('first')
+    this.#changed = await changedCopy(this.#input.folder, this.#folder)
+    this.#latest = 'second'
+    await this.#measure(this.#program.backup(this.#changed, this.#latest))
+    const [first, ...others] = this.#program.prune('first')
+    if (first === undefined) throw new Error(`${this.#program.name} has no way to prune`)
+    const measurement = await this.#measure(first)
+    let { milliseconds } = measurement
+    for (const call of others) milliseconds += (await this.#measure(call)).milliseconds
+    return { ...measurement, milliseconds }
+  }
+
+  async #verifyRestored(source: string): Promise<void> {
+    const differences = await compareTrees(source, this.#program.restored(source, this.#output))
     if (differences.length > 0) throw new Error(`${this.#program.name} gave back something else:\n${differences.join('\n')}`)
   }
 

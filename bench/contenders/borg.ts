@@ -15,6 +15,7 @@ export const borg: Contender = backupContender({
   }),
   init: ['init', '--encryption=none'],
   backup: (source, name) => ({ args: ['create', `::${name}`, '.'], cwd: source }),
+  prune: (name) => [{ args: ['delete', `::${name}`] }, { args: ['compact'] }],
   describe: (name) => ['list', '--format', '{type}{NL}', `::${name}`],
   filesIn: (described) => described.match(/^-$/gm)?.length ?? 0,
   restore: (output, name) => ({ args: ['extract', `::${name}`], cwd: output }),

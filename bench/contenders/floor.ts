@@ -14,17 +14,21 @@ import type { Input, Operation } from '../scenario.ts'
  */
 export const floor: Contender = {
   name: 'floor',
-  about: 'tar into one file and into sha256sum, then one flush; back: sha256sum beside tar; start: an empty Node program',
+  about:
+    'tar into one file and into sha256sum, then one flush; back: sha256sum beside tar; start: an empty Node program; rewrite: one copy of all bytes, then one flush',
   operations: {
     push: { flushes: true },
     'push again': { flushes: true },
     pull: { flushes: false },
     version: { flushes: false },
+    rewrite: { flushes: true },
   },
   prepare: async (input, folder) => new FloorAttempt(input, folder),
 }
 
 const PUSH = 'set -eo pipefail; tar -cf - -C "$1" . | tee "$2" | sha256sum > "$2.sha256"; sync "$2"'
+/** What is in the files, read once and written once. */
+const REWRITE = 'set -e; find "$1" -type f -exec cat {} + > "$2"; sync "$2"'
 const PULL = 'set -e; sha256sum < "$1" > "$1.again" & tar -xf "$1" -C "$2"; wait $!; cmp "$1.sha256" "$1.again"'
 
 class FloorAttempt implements Attempt {
@@ -52,6 +56,8 @@ class FloorAttempt implements Attempt {
         return this.#pushed
       case 'pull':
         return this.#bash(PULL, this.#archive, this.#output)
+      case 'rewrite':
+        return this.#bash(REWRITE, this.#input.folder, join(this.#folder, 'copy'))
       case 'version':
         return (await measureChild({ program: process.execPath, args: ['--eval', ''], scratch: this.#folder })).measurement
       default:

@@ -4,11 +4,13 @@ import { CommitWait } from '../commit-wait.ts'
 import type { Attempt, Contender } from '../contender.ts'
 import { unknownOperation } from '../contender.ts'
 import type { JsonFields } from '../json-fields.ts'
-import { textField } from '../json-fields.ts'
+import { numberField, textField } from '../json-fields.ts'
 import type { Measurement } from '../measurement.ts'
 import type { Input, Operation } from '../scenario.ts'
 import type { SelfMeasured } from '../self-measured.ts'
 import { runSelfMeasured } from '../self-measured.ts'
+import { changedCopy } from '../changed-copy.ts'
+import { measureCollection } from '../collection.ts'
 import { measureManyPackages } from '../many-packages.ts'
 import { fillCompileCache, verifyReceipt } from './ours-command.ts'
 
@@ -18,6 +20,7 @@ export const oursLibrary: Contender = {
   about: 'openStore, push or pull, close, in a process that has the library loaded; a fresh store each run',
   operations: {
     push: { flushes: true },
+    upload: { flushes: true },
     'push again': { flushes: true },
     pull: { flushes: false },
     'commit alone': { flushes: true },
@@ -29,6 +32,12 @@ export const oursLibrary: Contender = {
     page: { flushes: false },
     lookup: { flushes: false },
     commit: { flushes: true },
+    'fill blobs': { flushes: true },
+    'idle cycle': { flushes: true },
+    'commit beside collecting': { flushes: true },
+    'collect a tenth': { flushes: true },
+    rewrite: { flushes: true },
+    prune: { flushes: true },
   },
   prepare: (input, folder) => prepareLibrary(input, folder, []),
 }
@@ -46,7 +55,7 @@ async function prepareLibrary(input: Input, folder: string, flags: readonly stri
   await fillCompileCache(folder)
   const attempt = new LibraryAttempt(input, folder, flags)
   // Filling makes its own.
-  if (input.packages === undefined) await attempt.library('create')
+  if (input.packages === undefined && input.blobs === undefined) await attempt.library('create')
   return attempt
 }
 
@@ -67,6 +76,7 @@ class LibraryAttempt implements Attempt {
   async run(operation: Operation): Promise<Measurement> {
     switch (operation) {
       case 'push':
+      case 'upload':
       case 'push again': {
         const { fields, measurement } = await this.library('push', this.#input.folder)
         this.#pushed = fields
@@ -85,6 +95,15 @@ class LibraryAttempt implements Attempt {
       case 'lookup':
       case 'commit':
         return measureManyPackages(operation, this.#store, this.#input, this.#folder)
+      case 'fill blobs':
+      case 'idle cycle':
+      case 'commit beside collecting':
+      case 'collect a tenth':
+        return measureCollection(operation, this.#store, this.#input, this.#folder)
+      case 'rewrite':
+        return this.#rewrite()
+      case 'prune':
+        return this.#prune()
       default:
         throw unknownOperation(oursLibrary, operation)
     }
@@ -95,6 +114,24 @@ class LibraryAttempt implements Attempt {
     if (operation !== 'pull') return
     const differences = await compareTrees(this.#input.folder, this.#output)
     if (differences.length > 0) throw new Error(`pull gave back something else:\n${differences.join('\n')}`)
+  }
+
+  async #rewrite(): Promise<Measurement> {
+    const { measurement, fields } = await runSelfMeasured('collection.ts', ['rewrite', `${this.#store}-packs`, this.#input.folder], this.#folder)
+    // A last, small pack may be left alone.
+    const moved = numberField(fields, 'moved')
+    if (moved < this.#input.bytes * 0.95) throw new Error(`only ${moved} of ${this.#input.bytes} bytes were moved`)
+    return measurement
+  }
+
+  async #prune(): Promise<Measurement> {
+    const changed = await changedCopy(this.#input.folder, this.#folder)
+    const store = `${this.#store}-kept`
+    const { measurement, fields } = await runSelfMeasured('collection.ts', ['prune', store, this.#input.folder, changed], this.#folder)
+    await runSelfMeasured('library-run.ts', ['pull', store, '', this.#output, textField(fields, 'id')], this.#folder)
+    const differences = await compareTrees(changed, this.#output)
+    if (differences.length > 0) throw new Error(`what was to be kept is another:\n${differences.join('\n')}`)
+    return measurement
   }
 
   library(operation: 'create' | 'push' | 'pull', ...args: string[]): Promise<SelfMeasured> {

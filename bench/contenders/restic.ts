@@ -15,6 +15,8 @@ export const restic: Contender = backupContender({
   }),
   init: ['init', '--quiet'],
   backup: (source, name) => ({ args: ['backup', '--quiet', '--tag', name, source] }),
+  // The last one stays.
+  prune: () => [{ args: ['forget', '--quiet', '--group-by', '', '--keep-last', '1', '--prune'] }],
   describe: (name) => ['ls', '--json', '--tag', name, 'latest'],
   filesIn: (described) => described.match(/"type":"file"/g)?.length ?? 0,
   restore: (output, name) => ({ args: ['restore', '--quiet', '--tag', name, '--target', output, 'latest'] }),
