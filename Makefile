@@ -15,7 +15,7 @@ TEST := $(BIN)/node --test --test-concurrency=$(JOBS) --test-timeout=180000
 FILES ?= {src,bench}/**/!(*.slow|*.service).test.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-service test-all nightly coverage check types lint format-check dead-code package format bench profile clean
+.PHONY: help demo test test-service test-all nightly coverage check types lint format-check dead-code package format bench profile tck-run clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +28,7 @@ $(INSTALLED): package.json package-lock.json .npmrc
 $(BUNDLE): $(INSTALLED) scripts/bundle.ts $(shell find src -name '*.ts' ! -name '*.test.ts')
 	@$(BIN)/node scripts/bundle.ts
 
-demo: $(BUNDLE) ## store real trees, read them back, compare every byte
+demo: $(BUNDLE) ## store a real conformance run and thousands of files, read them back, compare every byte
 	@$(BIN)/node scripts/demo.ts
 
 test: $(INSTALLED) ## the tests that need nothing but npm (FILES=... narrows)
@@ -42,7 +42,7 @@ test-all: $(INSTALLED) ## both of the above
 
 nightly: $(BUNDLE) ## everything, with many more cycles and random histories
 	ARTIFACT_STORE_CRASHES=200 ARTIFACT_STORE_POWER_CUTS=200 ARTIFACT_STORE_HISTORIES=1000 ARTIFACT_STORE_DAMAGES=200 ARTIFACT_STORE_STOPS=200 \
-	ARTIFACT_STORE_CROWD_SECONDS=60 ARTIFACT_STORE_MUTATIONS=100000 $(TEST) --test-timeout=7200000 '{src,bench}/**/*.test.ts'
+	ARTIFACT_STORE_CROWD_SECONDS=60 ARTIFACT_STORE_FOLLOWERS=10000 ARTIFACT_STORE_FUZZ_EXAMPLES=300 ARTIFACT_STORE_MUTATIONS=100000 $(TEST) --test-timeout=7200000 '{src,bench}/**/*.test.ts'
 	NIGHTLY=1 $(BIN)/node bench/bench.ts $(ARGS)
 
 coverage: $(INSTALLED) ## test, with a table of what no test reaches
@@ -76,6 +76,11 @@ bench: $(BUNDLE) ## compare with other ways to keep files (ARGS=--list shows the
 
 profile: $(BUNDLE) ## where the time of one benchmark goes: make profile SCENARIO=small
 	@$(BIN)/node bench/profile.ts $(SCENARIO)
+
+OUTPUT ?=
+tck-run: $(INSTALLED) ## run the CMIS conformance kit (needs Java and Maven): make tck-run OUTPUT=/tmp/run
+	@test -n "$(OUTPUT)" || { echo "make tck-run OUTPUT=DIR" >&2; exit 2; }
+	@$(BIN)/node producers/guide-board/cmis-tck/run.ts "$(OUTPUT)"
 
 clean: ## remove what was built or measured
 	rm -rf build dist coverage .profile .scratch

@@ -13,10 +13,13 @@ await rm(folder, { recursive: true, force: true })
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
+  // The server's libraries find files of their own by where they lie, and start no more often than a server does.
+  external: [/^fastify$/, /^@fastify\//],
   // Threads are loaded by name from beside the module that starts them.
   input: {
     main: 'src/cli/main.ts',
     'file-thread': 'src/data-plane/file-thread.ts',
+    'schema-worker-thread': 'src/store/schema-worker-thread.ts',
     'sqlite-checkpoint-thread': 'src/registry/sqlite-checkpoint-thread.ts',
   },
 })

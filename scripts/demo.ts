@@ -1,14 +1,17 @@
 /** The main job on real input, as a person would do it: every step is a command that anybody can type. */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { compareTrees } from '../src/testing/compare-trees.ts'
+import { startStateHub } from '../src/testing/state-hub.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'artifact-store-demo-'))
 const rows: string[][] = []
+const hub = await startStateHub(join(folder, 'state-hub.db'))
 
 /** Runs a step and notes how long it took, and for how much. */
 async function timed(
@@ -24,18 +27,45 @@ async function timed(
   rows.push([what, seconds.toFixed(2), ...much])
 }
 
-function run(...args: string[]): void {
+async function run(...args: string[]): Promise<void> {
   console.log(styleText('bold', `\n$ artifact-store ${args.join(' ').replaceAll(`${folder}/`, '')}`))
-  const { status } = spawnSync(join(root, 'bin/artifact-store'), [...args, '--store', join(folder, 'store')], {
+  const command = spawn(join(root, 'bin/artifact-store'), [...args, '--store', join(folder, 'store')], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, STATE_HUB_URL: hub.url },
   })
-  if (status !== 0) throw new Error(`the command ended with ${status ?? 'a signal'}`)
+  await once(command, 'exit')
+  if (command.exitCode !== 0) throw new Error(`the command ended with ${command.exitCode ?? 'a signal'}`)
 }
 
 function measure(tree: string): { files: number; bytes: number } {
   const files = readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   return { files: files.length, bytes: files.reduce((sum, { parentPath, name }) => sum + lstatSync(join(parentPath, name)).size, 0) }
+}
+
+/** A run of a conformance kit, as its producer hands it over: in, told of, checked, explained, out again. */
+async function conformanceRun(): Promise<void> {
+  const tree = 'examples/guide-board/cmis-tck-run'
+  const amount = measure(join(root, tree))
+  await timed('ingest a run', amount, () =>
+    run('guide-board', 'ingest', tree, '--repository', 'boards/cmis', '--tag', 'latest', '--workstream', 'certification'),
+  )
+  console.log(styleText('bold', '\nWhat State Hub was told:'))
+  const links = hub.effective()
+  for (const link of links) console.log(JSON.stringify(link, undefined, 2))
+  if (links.length !== 1) throw new Error(`State Hub was told of ${links.length} runs`)
+  await timed('ingest it again', amount, () => run('guide-board', 'ingest', tree, '--repository', 'boards/cmis', '--tag', 'latest'))
+  if (hub.entries().length !== 1) throw new Error('State Hub was told twice')
+  await timed('verify', amount, () => run('verify', 'boards/cmis:latest'))
+  await timed('retention explain', undefined, () => run('retention', 'explain', 'boards/cmis:latest'))
+  await timed('pull the run', amount, () => run('pull', 'boards/cmis:latest', '--output', join(folder, 'run')))
+  await timed('compare the run', amount, () => compare(tree, join(folder, 'run')))
+}
+
+async function compare(tree: string, pulled: string): Promise<void> {
+  const differences = await compareTrees(join(root, tree), pulled)
+  if (differences.length > 0) throw new Error(`${tree} did not come back as it was:\n${differences.join('\n')}`)
+  console.log(styleText('green', `\nEvery byte, link and executable bit of ${tree} came back as it was.`))
 }
 
 async function roundTrip(tree: string, repository: string): Promise<void> {
@@ -44,11 +74,7 @@ async function roundTrip(tree: string, repository: string): Promise<void> {
   await timed(`push ${tree}`, amount, () => run('push', tree, '--repository', repository, '--tag', 'latest'))
   await timed(`push ${tree}, unchanged`, amount, () => run('push', tree, '--repository', repository))
   await timed(`pull ${tree}`, amount, () => run('pull', `${repository}:latest`, '--output', pulled))
-  await timed(`compare ${tree}`, amount, async () => {
-    const differences = await compareTrees(join(root, tree), pulled)
-    if (differences.length > 0) throw new Error(`${tree} did not come back as it was:\n${differences.join('\n')}`)
-    console.log(styleText('green', `\nEvery byte, link and executable bit of ${tree} came back as it was.`))
-  })
+  await timed(`compare ${tree}`, amount, () => compare(tree, pulled))
 }
 
 function printTable(): void {
@@ -61,6 +87,7 @@ function printTable(): void {
 
 try {
   await timed('init', undefined, () => run('init'))
+  await conformanceRun()
   await roundTrip('examples', 'demo/examples')
   await roundTrip('node_modules', 'demo/node-modules')
   await timed('ls', undefined, () => run('ls'))
@@ -75,5 +102,6 @@ try {
   console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
 } finally {
+  await hub.stop()
   rmSync(folder, { recursive: true })
 }

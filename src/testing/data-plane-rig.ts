@@ -52,6 +52,7 @@ export class TestHost implements DataPlaneHost {
   readonly storeId: string
   readonly kinds: Map<number, ObjectKind> = new Map()
   readonly sealedPacks: Map<number, { readonly size: number; readonly entries: number }> = new Map()
+  readonly droppedObjects: Set<number> = new Set()
   readonly failures: StoreError[] = []
   readonly #keys: ObjectKey[] = []
 
@@ -68,6 +69,11 @@ export class TestHost implements DataPlaneHost {
   async sealed(objectId: number, facts: { readonly size: number; readonly entries: number }): Promise<void> {
     assert.ok(!this.sealedPacks.has(objectId), 'a pack is sealed once')
     this.sealedPacks.set(objectId, facts)
+  }
+
+  async dropped(objectId: number): Promise<void> {
+    assert.equal(this.kinds.get(objectId), 'whole')
+    this.droppedObjects.add(objectId)
   }
 
   failed(error: StoreError): void {

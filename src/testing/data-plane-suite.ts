@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { ClosedError, DigestMismatchError } from '../core/errors.ts'
 import type { IngestItem, Resolve } from '../ports/data-plane.ts'
+import { compactionCases } from './data-plane-compaction-cases.ts'
 import { faultCases } from './data-plane-fault-cases.ts'
 import { fileCases } from './data-plane-file-cases.ts'
 import { flowCases } from './data-plane-flow-cases.ts'
@@ -176,6 +177,18 @@ export function dataPlaneSuite(name: string, harness: DataPlaneHarness): void {
         assert.ok(failure((await ingest(plane, [item]))[0]) instanceof DigestMismatchError)
       })
 
+      check('a recipe is durable when it is told, in packs that the store gave out', async ({ plane, host, backend }) => {
+        const chunks = Array.from({ length: 5_000 }, (_, index) => ({ digest: sha256Of(Buffer.from(String(index))), size: 1 }))
+        const objects = await plane.recordRecipe({ digest: sha256Of(Buffer.from('all')), size: chunks.length, count: chunks.length, chunks })
+        assert.ok(objects.length > 0)
+        for (const objectId of objects) {
+          assert.equal(host.kinds.get(objectId), 'pack')
+          assert.ok(((await backend.head(host.keyOf(objectId)))?.size ?? 0) > chunks.length * 32)
+        }
+        await plane.close()
+        await assert.rejects(plane.recordRecipe({ digest: sha256Of(Buffer.from('all')), size: 0, count: 0, chunks: [] }), ClosedError)
+      })
+
       check('a call without items yields nothing', async ({ plane, host }) => {
         assert.deepEqual(await ingest(plane, []), [])
         assert.equal(host.kinds.size, 0)
@@ -190,6 +203,7 @@ export function dataPlaneSuite(name: string, harness: DataPlaneHarness): void {
     fileCases(check)
     flowCases(check)
     readCases(check)
+    compactionCases(check)
     faultCases(check)
   })
 }

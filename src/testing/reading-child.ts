@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import { openStore } from '../store/open.ts'
 
 /**
- * A process that reads until it is told to stop (SIGTERM), and then says on standard output how many packages it read or verified. It fails when
+ * A process that says `ready` on standard output, reads until it is told to stop (SIGTERM), and then says how many packages it read or verified. It fails when
  * anything is not as it should be. Arguments: directory of the store, `read` or `verify`.
  */
 const [directory = '', mode = 'read'] = process.argv.slice(2)
@@ -12,6 +12,7 @@ process.once('SIGTERM', () => (stopping = true))
 
 const store = await openStore(directory, { actor: 'os:reader' })
 let count = 0
+writeSync(1, 'ready\n')
 while (!stopping) {
   if (mode === 'verify') await verifyAll()
   else await readPage()

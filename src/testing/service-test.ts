@@ -5,12 +5,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { canLimitMemory } from './memory-limit.ts'
+import { fileURLToPath } from 'node:url'
+
+const SCHEMATHESIS = fileURLToPath(new URL('../../scripts/schemathesis/install', import.meta.url))
 
 /**
  * What a test may need besides npm packages: a command that can be run, the right to mount a file system, everything for an `UnreliableDisk`, or the
  * library that fakes the time.
  */
-export type Need = 'strace' | 'mount' | 'unreliable-disk' | 'faketime'
+export type Need = 'strace' | 'mount' | 'unreliable-disk' | 'faketime' | 'curl' | 'archivers' | 'slowhttptest' | 'schemathesis' | 'memory-limit'
 
 /**
  * A test that needs more than npm gives. Where that is missing the test is skipped and says what for; with `ARTIFACT_STORE_CI=1` it fails, so that
@@ -36,7 +40,26 @@ const lacks: Readonly<Record<Need, () => string | undefined>> = {
     if (tools.length + devices.length > 0) return `${[...tools, ...devices].join(', ')} missing (Debian: nbdkit, libnbd-bin, fuse3, mount, e2fsprogs)`
     return lacks.mount()
   },
+  curl: () => {
+    if (!runs('curl', '--version')) return 'curl is not installed'
+    return runs('openssl', 'version') ? undefined : 'openssl is not installed'
+  },
+  archivers: () => {
+    const tools = ['tar', 'zstd', 'bsdtar', 'zip', 'python3'].filter((tool) => !runs(tool, '--version'))
+    if (!runs('unzip', '-v')) tools.push('unzip')
+    return tools.length === 0 ? undefined : `${tools.join(', ')} missing (Debian: libarchive-tools, zip, unzip, zstd, python3)`
+  },
+  'memory-limit': () => (canLimitMemory() ? undefined : 'limiting memory needs root and control groups of version 1'),
+  // Its help ends with status 1.
+  slowhttptest: () => (spawnSync('slowhttptest', ['-h']).error === undefined ? undefined : 'slowhttptest is not installed'),
+  schemathesis: () =>
+    spawnSync(SCHEMATHESIS, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0 ? undefined : 'Python with venv, or PyPI, cannot be had',
   faketime: () => (faketimeLibrary() === undefined ? 'libfaketime is not installed' : undefined),
+}
+
+/** The program that fuzzes HTTP interfaces, installed where it is not yet. */
+export function schemathesis(): string {
+  return execFileSync(SCHEMATHESIS, { encoding: 'utf8' }).trim()
 }
 
 /** Where the library lies that fakes the time of programs with threads, if it is installed. To be loaded with LD_PRELOAD. */

@@ -100,7 +100,7 @@ export function nameCases(store: () => Store): void {
     )
     const rest = await store().packages.search({ repository: name }, { limit: 2, after: page.next ?? '' })
     assert.deepEqual([rest.items.map((item) => item.id), rest.next], [[one], undefined])
-    const repositories = await store().packages.repositories(name)
+    const repositories = await store().repositories.list(name)
     assert.deepEqual(
       repositories.items.map((item) => [item.name, item.packages]),
       [1, 2, 3].map((n) => [`${name}/sub${n}`, 1]),

@@ -29,13 +29,18 @@ export function packageCases(store: () => Store): void {
     assert.deepEqual([info.type, info.producer, info.status], ['application/vnd.artifact-store.report', 'suite', 'finalized'])
   })
 
-  test('nothing of a package is visible before it is sealed', async () => {
+  test('before it is sealed a package shows how far it is to whoever may write it, and nothing can be found or read', async () => {
     const name = repository()
-    const draft = await store().packages.open({ repository: name })
-    await draft.put('a', bytes('a'))
+    const draft = await store().packages.open({ repository: name, subject: 'half-done', tags: ['soon'] })
+    await draft.put('a', bytes('abc'))
     assert.deepEqual((await store().packages.search({ repository: name })).items, [])
-    await rejectsWith('not_found', store().packages.get(draft.id))
+    const { id, status, subject, fileCount, size, manifestDigest } = await store().packages.get(draft.id)
+    assert.deepEqual([id, status, subject, fileCount, size, manifestDigest], [draft.id, 'open', 'half-done', 1, 3, undefined])
+    await rejectsWith('not_found', store().packages.get(`${name}:soon`))
+    await rejectsWith('not_found', collect(store().files.list(draft.id)))
+    await rejectsWith('not_found', store().packages.manifest(draft.id))
     await draft.abort()
+    await rejectsWith('not_found', store().packages.get(draft.id))
   })
 
   test('sealing is repeatable and adding to what is sealed is refused', async () => {
