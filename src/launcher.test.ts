@@ -67,8 +67,9 @@ describe('the launcher', () => {
     assert.deepEqual({ trim, mmap }, { trim: '1073741824', mmap: '33554432' })
   })
 
-  test('leaves little room for young objects', () => {
+  test('leaves little room for young objects, and a server somewhat more', () => {
     assert.equal(launch(launcher, []).flags, '--max-semi-space-size=2')
+    assert.equal(launch(launcher, ['serve']).flags, '--max-semi-space-size=8')
   })
 
   test('keeps compiled code only in a folder of its user, and does without it where there is none', () => {
