@@ -51,7 +51,7 @@ switch (operation) {
   case 'collector':
     await withParts(async (context) => {
       process.send?.('collecting')
-      await new Collector(context, { ...AT_ONCE, rest: 4 }).runOnce()
+      await new Collector(context, { ...AT_ONCE, rest: 9 }).runOnce()
       process.send?.('collected')
     })
     process.disconnect?.()

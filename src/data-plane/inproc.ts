@@ -68,7 +68,7 @@ class InprocDataPlane implements DataPlane {
     const target = { host, gate, storeId: uuidBytes(storeId), limit }
     const sink = canAppend(backend) ? new PackWriter({ ...target, backend }) : new PackGatherer({ ...target, backend })
     this.#context = { backend, host, gate, sink, threads: new FileThreads(threads), budget: new ByteBudget(MEMORY_BYTES) }
-    this.#compaction = { backend, storeId, sink }
+    this.#compaction = { backend, storeId, sink, threads: this.#context.threads }
   }
 
   ingestMany(items: AsyncIterable<IngestItem> | Iterable<IngestItem>, options: IngestOptions): AsyncIterable<readonly Ingested[]> {

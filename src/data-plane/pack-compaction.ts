@@ -5,6 +5,7 @@ import type { Backend, ObjectKey } from '../ports/backend.ts'
 import type { Codec, MovedEntry, PackContents, PackedEntry } from '../ports/data-plane.ts'
 import { abortedError } from '../ports/source.ts'
 import { runAhead } from './ahead.ts'
+import type { FileThreads } from './file-threads.ts'
 import { free } from './memory.ts'
 import { readRange } from './object-range.ts'
 import type { NewEntry } from './pack-builder.ts'
@@ -19,15 +20,16 @@ export interface CompactionContext {
   readonly backend: Backend
   readonly storeId: string
   readonly sink: PackSink
+  readonly threads: FileThreads
 }
 
 /** Neighbours are read together up to this many bytes, over gaps up to that many. */
-const GROUP_BYTES = 2 * 1024 * 1024
+const GROUP_BYTES = 1024 * 1024
 const GAP_BYTES = 128 * 1024
-/** Groups that are read ahead: two are held, of which each is as long as this, or as its only entry. */
-const AHEAD = 1
+/** Groups that are read and checked ahead. Each is as long as this, or as its only entry. */
+const AHEAD = 3
 /** Copies are flushed together. */
-const FLUSH_BYTES = 16 * 1024 * 1024
+const FLUSH_BYTES = 32 * 1024 * 1024
 const FLUSH_ENTRIES = 4_096
 
 /** Kinds and codecs that can be moved; anything else is a newer release's, and must not be lost by an older one. */
@@ -85,16 +87,12 @@ export async function* compactEntries(
   entries: readonly PackedEntry[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly MovedEntry[], void, undefined> {
-  const { backend, sink } = context
+  const { sink } = context
   let moved: MovedEntry[] = []
   let packs = new Set<number>()
   let bytes = 0
   /** What is flushed while more is read. */
   let flushing: Promise<readonly MovedEntry[]> | undefined
-  const read = async (group: Group): Promise<{ readonly group: Group; readonly stored: Uint8Array; readonly found: readonly NewEntry[] }> => {
-    const stored = await readRange(backend, key, group.start, group.end)
-    return { group, stored, found: checkedEntries(key, group, stored) }
-  }
   const flush = (): Promise<readonly MovedEntry[]> => {
     const durable = moved
     const flushed = sink.flush(packs).then(() => durable)
@@ -105,7 +103,7 @@ export async function* compactEntries(
     flushed.catch(() => undefined)
     return flushed
   }
-  for await (const { group, stored, found } of runAhead(groupsOf(entries), AHEAD, read)) {
+  for await (const { group, stored, found } of runAhead(groupsOf(entries), AHEAD, (group) => readGroup(context, key, group))) {
     if (signal?.aborted === true) throw abortedError(signal)
     const places = await sink.append(found)
     for (const [position, { objectId, offset }] of places.entries()) {
@@ -114,8 +112,8 @@ export async function* compactEntries(
       packs.add(objectId)
       moved.push({ entry, placement: { objectId, kind: 'pack', offset, storedLength: entry.storedLength, codec: entry.codec } })
     }
+    bytes += found.reduce((sum, entry) => sum + entry.stored.length, 0)
     free(stored)
-    bytes += group.end - group.start
     if (bytes < FLUSH_BYTES && moved.length < FLUSH_ENTRIES) continue
     const before = flushing
     flushing = flush()
@@ -141,28 +139,72 @@ function* groupsOf(entries: readonly PackedEntry[]): Generator<Group> {
   if (group !== undefined) yield group
 }
 
-/** The entries of a group as they are to be written again. Everything that is known of them is compared first: damage is not copied. */
-function checkedEntries(key: ObjectKey, group: Group, bytes: Uint8Array): readonly NewEntry[] {
+interface ReadGroup {
+  readonly group: Group
+  readonly stored: Uint8Array
+  /** The entries as they are to be written again. */
+  readonly found: readonly NewEntry[]
+}
+
+/** Reads a group. Everything that is known of its entries is compared: damage is not copied. */
+async function readGroup({ backend, threads }: CompactionContext, key: ObjectKey, group: Group): Promise<ReadGroup> {
   const codec = new EntryCodec(objectIdOf(key))
-  return group.entries.map((entry): NewEntry => {
+  const read = ownMemory(await readRange(backend, key, group.start, group.end))
+  const found = group.entries.map((entry) => {
     const at = entry.offset - group.start
-    const stored = bytes.subarray(at, at + entry.storedLength)
-    try {
-      const found = codec.decode(bytes.subarray(at - ENTRY_HEADER_BYTES, at), entry.offset - ENTRY_HEADER_BYTES)
-      if (!isSame(found, entry)) throw new PackCorruptError('an entry is not what it was')
-      decodePayload(found, stored)
-      return { kind: found.kind, codec: found.codec, rawLength: found.rawLength, digest: found.digest, stored }
-    } catch (error) {
-      if (!(error instanceof PackCorruptError)) throw error
-      const digest = sha256Digest(entry.digest)
-      throw new DamagedError(
-        `${digest} is damaged: ${error.message} (object ${key}, offset ${entry.offset}); store the same bytes again to heal it`,
-        {
-          cause: error,
-          detail: { digest, key, offset: entry.offset },
-        },
-      )
-    }
+    return problemAware(key, entry, () => {
+      const header = codec.decode(read.subarray(at - ENTRY_HEADER_BYTES, at), entry.offset - ENTRY_HEADER_BYTES)
+      const stored = read.subarray(at, at + entry.storedLength)
+      if (!isSame(header, entry) || stored.length !== entry.storedLength) throw new PackCorruptError('an entry is not what it was')
+      // The digest of a record is not that of its bytes.
+      if (isRecord(entry)) decodePayload(header, stored)
+      return { entry, at, header }
+    })
+  })
+  const chunks = found.filter(({ entry }) => !isRecord(entry))
+  const parts = chunks.map(({ at, header }) => ({ offset: at, length: header.storedLength, ...pick(header) }))
+  const { memory, sound } = await threads.run({ kind: 'check', parts, memory: read.buffer })
+  for (const [index, { entry }] of chunks.entries()) if (sound[index] !== true) throw damagedEntry(key, entry, 'the stored bytes have another digest')
+  const stored = new Uint8Array(memory)
+  return {
+    group,
+    stored,
+    found: found.map(({ at, header }) => {
+      const { kind, codec: codecNumber, rawLength, digest } = header
+      return { kind, codec: codecNumber, rawLength, digest, stored: stored.subarray(at, at + header.storedLength) }
+    }),
+  }
+}
+
+function pick({ codec, rawLength, digest }: PackEntry): { readonly codec: number; readonly rawLength: number; readonly digest: Uint8Array } {
+  return { codec, rawLength, digest }
+}
+
+function isRecord({ kind }: PackedEntry): boolean {
+  return kind === 'placement' || kind === 'recipe'
+}
+
+/** The same bytes in memory that nobody else looks at, so that it can go to another thread. */
+function ownMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes
+  if (buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength) return new Uint8Array(buffer)
+  return new Uint8Array(bytes)
+}
+
+function problemAware<T>(key: ObjectKey, entry: PackedEntry, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof PackCorruptError) throw damagedEntry(key, entry, error.message, error)
+    throw error
+  }
+}
+
+function damagedEntry(key: ObjectKey, entry: PackedEntry, reason: string, cause?: unknown): DamagedError {
+  const digest = sha256Digest(entry.digest)
+  return new DamagedError(`${digest} is damaged: ${reason} (object ${key}, offset ${entry.offset}); store the same bytes again to heal it`, {
+    cause,
+    detail: { digest, key, offset: entry.offset },
   })
 }
 

@@ -58,7 +58,7 @@ Examples:
         const delivery = new Delivery(parts, store, targets, { onFailure: (target, reason) => output.note(`${target} cannot be told: ${reason}`) })
         const delivering = delivery.run(signal)
         // Others get most of the time; what there is to do is spread over it.
-        const upkeep = new UpkeepScheduler(new Upkeep(parts, { rest: 4 }), { onFailure: (error) => output.note(inspect(error)) })
+        const upkeep = new UpkeepScheduler(new Upkeep(parts, { rest: 9 }), { onFailure: (error) => output.note(inspect(error)) })
         upkeep.start()
         if (!signal.aborted) await once(signal, 'abort')
         await server.stop()

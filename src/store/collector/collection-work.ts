@@ -68,16 +68,13 @@ export class CollectionWork {
 
   /** A short transaction, and then the rest that others are owed. */
   async write<T>(label: string, work: WriteWork<T>): Promise<T> {
-    let ms = 0
-    const result = await this.context.registry.write(`collect-${label}`, async (session) => {
-      const started = performance.now()
-      try {
-        return await work(session)
-      } finally {
-        ms = performance.now() - started
-      }
+    let began = 0
+    const result = await this.context.registry.write(`collect-${label}`, (session) => {
+      began = performance.now()
+      return work(session)
     })
-    await this.pace.worked({ ms })
+    // Until the commit is flushed nobody else can write.
+    await this.pace.worked({ ms: performance.now() - began })
     return result
   }
 

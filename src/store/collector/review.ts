@@ -4,8 +4,10 @@ import { endReview, isHeld, rememberRelease, takeDueReviews } from '../../regist
 import type { Session } from '../../registry/statement.ts'
 import type { CollectionWork } from './collection-work.ts'
 
-/** Few enough that others wait milliseconds. */
-const TARGETS_PER_COMMIT = 200
+/** Looked at one after the other until a transaction has lasted this long, ms: others wait for all of it. */
+const TARGETS_AT_ONCE = 50
+const BUDGET_MS = 4
+/** Rows that go in few statements. */
 const ROWS_PER_COMMIT = 500
 
 interface Reviewed {
@@ -38,13 +40,18 @@ export async function review(work: CollectionWork): Promise<Reviewed> {
 
 async function reviewSome(session: Session, { settings }: CollectionWork): Promise<Reviewed> {
   const condemnation = new Condemnation(session, settings.eraseWithinMs)
+  const began = performance.now()
   let kept = 0
-  for (const { target, released } of await takeDueReviews(session, settings.graceMs, TARGETS_PER_COMMIT)) {
-    if (await isHeld(session, target)) {
-      if (released) await rememberRelease(session, target)
-      kept += 1
-    } else if (!(await condemnation.add(target, released))) kept += 1
-    await endReview(session, target)
+  for (let isLast = false; !isLast && performance.now() - began < BUDGET_MS;) {
+    const due = await takeDueReviews(session, settings.graceMs, TARGETS_AT_ONCE)
+    isLast = due.length < TARGETS_AT_ONCE
+    for (const { target, released } of due) {
+      if (await isHeld(session, target)) {
+        if (released) await rememberRelease(session, target)
+        kept += 1
+      } else if (!(await condemnation.add(target, released))) kept += 1
+      await endReview(session, target)
+    }
   }
   await condemnation.finish()
   return { kept, condemned: condemnation.chunks, size: condemnation.size }

@@ -20,6 +20,8 @@ import { namedPlaces, quarantineUnread } from './settlement.ts'
 
 const PAGE = 100
 const ROWS_PER_COMMIT = 500
+/** While one pack is flushed, another is read. */
+const AT_ONCE = 2
 /** How long the claim to rewrite a pack lasts; only so that two do not do it for nothing. */
 const CLAIM_MS = 300_000
 /** Small packs are merged when there are so many, or when they fill this together: each byte is copied a few times at the most. */
@@ -37,12 +39,15 @@ export async function rewritePacks(work: CollectionWork): Promise<Rewritten> {
   const total: Rewritten = { packs: 0, entries: 0, moved: 0 }
   const seen = new Set<number>()
   const rewrite = async (packs: readonly FreePack[]): Promise<void> => {
-    for (const pack of packs) {
-      if (seen.has(pack.id) || !(await work.mayGoOn())) continue
-      seen.add(pack.id)
-      await rewriteOne(work, pack, total)
-      work.progress('rewrite', 1)
+    const left = packs.filter(({ id }) => !seen.has(id))
+    for (const { id } of left) seen.add(id)
+    const worker = async (): Promise<void> => {
+      for (let pack = left.shift(); pack !== undefined && (await work.mayGoOn()); pack = left.shift()) {
+        await rewriteOne(work, pack, total)
+        work.progress('rewrite', 1)
+      }
     }
+    for (const ended of await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))) if (ended.status === 'rejected') throw ended.reason
   }
   const { reader } = work.context.registry
   await rewrite(await listOverduePacks(reader, PAGE))
@@ -65,13 +70,18 @@ async function rewriteOne(work: CollectionWork, pack: FreePack, total: Rewritten
     (await isFreePack(session, pack.id)) ? acquireNamedLease(session, writer.owner, `rewrite ${pack.id}`, CLAIM_MS) : undefined,
   )
   if (claim === undefined) return
+  let isLeft = false
   try {
     await moveAll(work, pack, total)
-    if (await work.write('leave', (session) => leavePack(session, pack.id))) total.packs += 1
+    isLeft = await work.write('leave', async (session) => {
+      await releaseLease(session, claim, writer.owner)
+      return leavePack(session, pack.id)
+    })
+    if (isLeft) total.packs += 1
   } catch (error) {
     await handleFailure(work, pack, error)
   } finally {
-    await registry.write('collect-unclaim', (session) => releaseLease(session, claim, writer.owner))
+    if (!isLeft) await registry.write('collect-unclaim', (session) => releaseLease(session, claim, writer.owner))
   }
 }
 
@@ -82,7 +92,9 @@ async function moveAll(work: CollectionWork, pack: FreePack, total: Rewritten): 
   if ((await quarantineUnread(work, pack, contents, named)) > 0) return
   const wanted = await neededEntries(work, contents.entries, named)
   const options = work.signal === undefined ? {} : { signal: work.signal }
+  let began = performance.now()
   for await (const batch of dataPlane.compact(pack.key, wanted, options)) {
+    await work.pace.worked({ ms: performance.now() - began, bytes: bytesOf(batch) * 2 })
     const chunks = batch.filter(({ entry }) => entry.kind === 'chunk' || entry.kind === 'manifest')
     for (let start = 0; start < chunks.length; start += ROWS_PER_COMMIT) {
       const page = chunks.slice(start, start + ROWS_PER_COMMIT)
@@ -91,10 +103,9 @@ async function moveAll(work: CollectionWork, pack: FreePack, total: Rewritten): 
         for (const { entry, placement } of page) await moveChunk(session, pack.id, { digest: entry.digest, from: entry.offset, placement })
       })
     }
-    const moved = bytesOf(batch)
     total.entries += batch.length
-    total.moved += moved
-    await work.pace.worked({ bytes: moved * 2 })
+    total.moved += bytesOf(batch)
+    began = performance.now()
   }
 }
 
