@@ -51,8 +51,8 @@ async function liveFor(context: StoreContext, name: number): Promise<void> {
 
 async function act(context: StoreContext, store: EmbeddedStore, random: Below, run: string): Promise<void> {
   const choice = random(10)
-  if (choice < 6) await push(store, random, run)
-  else if (choice < 8) await removeSome(context, random)
+  if (choice < 5) await push(store, random, run)
+  else if (choice < 9) await removeSome(context, random)
   else await readSome(store, random)
 }
 

@@ -20,8 +20,6 @@ import { namedPlaces, quarantineUnread } from './settlement.ts'
 
 const PAGE = 100
 const ROWS_PER_COMMIT = 500
-/** While one pack is flushed, another is read. */
-const AT_ONCE = 2
 /** How long the claim to rewrite a pack lasts; only so that two do not do it for nothing. */
 const CLAIM_MS = 300_000
 /** Small packs are merged when there are so many, or when they fill this together: each byte is copied a few times at the most. */
@@ -39,15 +37,12 @@ export async function rewritePacks(work: CollectionWork): Promise<Rewritten> {
   const total: Rewritten = { packs: 0, entries: 0, moved: 0 }
   const seen = new Set<number>()
   const rewrite = async (packs: readonly FreePack[]): Promise<void> => {
-    const left = packs.filter(({ id }) => !seen.has(id))
-    for (const { id } of left) seen.add(id)
-    const worker = async (): Promise<void> => {
-      for (let pack = left.shift(); pack !== undefined && (await work.mayGoOn()); pack = left.shift()) {
-        await rewriteOne(work, pack, total)
-        work.progress('rewrite', 1)
-      }
+    for (const pack of packs) {
+      if (seen.has(pack.id) || !(await work.mayGoOn())) continue
+      seen.add(pack.id)
+      await rewriteOne(work, pack, total)
+      work.progress('rewrite', 1)
     }
-    for (const ended of await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))) if (ended.status === 'rejected') throw ended.reason
   }
   const { reader } = work.context.registry
   await rewrite(await listOverduePacks(reader, PAGE))

@@ -177,39 +177,43 @@ async function assertKept(store: EmbeddedStore, promised: ReadonlyMap<string, re
   }
 }
 
-test('in any order of their transactions and backend calls nothing acknowledged is lost, and all garbage goes', { timeout: 900_000 }, async (t) => {
-  let failures = 0
-  await fc.assert(
-    fc.asyncProperty(fc.scheduler(), fc.array(actor, { minLength: 3, maxLength: 6 }), async (scheduler, actors) => {
-      const folder = await mkdtemp(join(tmpdir(), 'schedules-'))
-      const crowd = new Crowd(join(folder, 'data'), (label) => scheduler.schedule(Promise.resolve(), label))
-      try {
-        await (await createStore(crowd.directory, { backend: keptOpen(crowd.backend) })).close()
-        const ledger: Ledger = { promised: new Map(), failures: 0 }
-        const first = new EmbeddedStore(await crowd.join(false))
-        for (const wanted of [
-          ['D', 'E', 'L'],
-          ['D', 'F'],
-        ] as const)
-          await push(first, { is: 'client', names: wanted, attaches: false, aborts: false }, ledger, wanted.join('-'))
-        await crowd.close()
-        const stored = [...ledger.promised.keys()]
-        await scheduler.waitFor(Promise.all(actors.map((self, index) => act(crowd, self, { stored, ledger, index }))))
-        if (!actors.some(({ is }) => is === 'reaper')) assert.equal(ledger.failures, 0, 'a client saw a failure')
-        failures += ledger.failures
-        crowd.calm()
-        // What was begun in the background, such as mirroring the log, has its turn.
-        await scheduler.waitIdle()
-        await crowd.close()
-        await finish(crowd, ledger)
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
-    }),
-    { numRuns: RUNS },
-  )
-  t.diagnostic(`${RUNS} schedules; ${failures} calls were tried again after a writer was taken for dead`)
-})
+test(
+  'in any order of their transactions and backend calls nothing acknowledged is lost, and all garbage goes',
+  { timeout: 300_000 + RUNS * 10_000 },
+  async (t) => {
+    let failures = 0
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(actor, { minLength: 3, maxLength: 6 }), async (scheduler, actors) => {
+        const folder = await mkdtemp(join(tmpdir(), 'schedules-'))
+        const crowd = new Crowd(join(folder, 'data'), (label) => scheduler.schedule(Promise.resolve(), label))
+        try {
+          await (await createStore(crowd.directory, { backend: keptOpen(crowd.backend) })).close()
+          const ledger: Ledger = { promised: new Map(), failures: 0 }
+          const first = new EmbeddedStore(await crowd.join(false))
+          for (const wanted of [
+            ['D', 'E', 'L'],
+            ['D', 'F'],
+          ] as const)
+            await push(first, { is: 'client', names: wanted, attaches: false, aborts: false }, ledger, wanted.join('-'))
+          await crowd.close()
+          const stored = [...ledger.promised.keys()]
+          await scheduler.waitFor(Promise.all(actors.map((self, index) => act(crowd, self, { stored, ledger, index }))))
+          if (!actors.some(({ is }) => is === 'reaper')) assert.equal(ledger.failures, 0, 'a client saw a failure')
+          failures += ledger.failures
+          crowd.calm()
+          // What was begun in the background, such as mirroring the log, has its turn.
+          await scheduler.waitIdle()
+          await crowd.close()
+          await finish(crowd, ledger)
+        } finally {
+          await rm(folder, { recursive: true, force: true })
+        }
+      }),
+      { numRuns: RUNS },
+    )
+    t.diagnostic(`${RUNS} schedules; ${failures} calls were tried again after a writer was taken for dead`)
+  },
+)
 
 /** Closes the books: what was promised is there, and after some more runs nothing else is. */
 async function finish(crowd: Crowd, ledger: Ledger): Promise<void> {
